@@ -1,0 +1,55 @@
+# Two commands for a newcomer: `make demo` and `make test`. Everything else is listed by `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+WORKSPACE_ENV := .workspace-env
+BIN := $(VENV)/bin
+LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+PIP_INSTALL := install -q --disable-pip-version-check --require-hashes --only-binary :all:
+
+.PHONY: help install demo up test test-long check bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(VENV)/.installed $(WORKSPACE_ENV)/.installed ## make .venv and .workspace-env from the lock files
+
+$(VENV)/.installed: requirements/platform.lock requirements/dev.lock pyproject.toml
+	@echo "installing the platform into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip $(PIP_INSTALL) -r requirements/platform.lock -r requirements/dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(WORKSPACE_ENV)/.installed: images/workspace/requirements.lock
+	@echo "installing the workspace's own Python into $(WORKSPACE_ENV)"
+	@test -x $(WORKSPACE_ENV)/bin/python || $(PYTHON) -m venv $(WORKSPACE_ENV)
+	@$(WORKSPACE_ENV)/bin/python -m pip $(PIP_INSTALL) -r images/workspace/requirements.lock
+	@touch $@
+
+demo: install ## the whole journey on real parts, with its refusals; nothing keeps running
+	@$(BIN)/tre demo
+
+up: install ## the platform with the demo's people and data; Ctrl-C stops it
+	@$(BIN)/tre up --demo
+
+test: install ## the whole suite on real parts
+	@$(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
+
+test-long: install ## the same with fuzzing, killing and filling at their full counts
+	@TRE_TEST_LONG=1 $(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
+
+check: install ## ruff, mypy --strict, import-linter, documentation
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: install ## ratios measured side by side, as JSON and a page in docs/
+	@$(BIN)/python -m tests.bench
+
+lock: ## resolve the lock files again (needs uv)
+	@cd requirements && $(LOCK) platform.in -o platform.lock && $(LOCK) dev.in -o dev.lock
+	@cd images/workspace && $(LOCK) requirements.in -o requirements.lock
+
+clean: ## remove what install made
+	@rm -rf $(VENV) $(WORKSPACE_ENV) build

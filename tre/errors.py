@@ -1,0 +1,92 @@
+"""The one error tree.
+
+Decides how every failure shows itself: its stable code, the exit code of the command line, the status over HTTP and the hint
+that says what to do next. Leaves to others what went wrong (the message) and writing it down (a `Refusal` is audited by
+`tre.store.work`).
+
+    TreError
+    ├── InvalidInput            the request is malformed; names the field
+    ├── NotFound                no such thing, or not for this person to know of
+    ├── Conflict                the state of affairs does not allow it (now)
+    ├── Refusal                 a rule said no; always audited
+    │   ├── Unauthenticated     who are you?
+    │   ├── Forbidden           not you
+    │   ├── GateClosed          a precondition of the project or person does not hold
+    │   └── LimitExceeded       too large, too many, too often
+    ├── Unavailable             a part that we need does not answer; trying again may help
+    └── Broken                  evidence that something was altered or lost; never retried by itself
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class TreError(Exception):
+    """A failure with a message for people. `field` names the offending input, `hint` the remedy."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 70
+    http_status: ClassVar[int] = 500
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str = "", field: str = "", code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+        self.field = field
+        self.error_code = code or self.code
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as every machine-readable edge prints it."""
+        body = {"code": self.error_code, "message": self.message, "hint": self.hint, "field": self.field}
+        return {"error": {key: value for key, value in body.items() if value}}
+
+
+class InvalidInput(TreError):
+    code, exit_code, http_status = "invalid", 2, 422
+    default_hint = "Correct the named field and try again."
+
+
+class NotFound(TreError):
+    code, exit_code, http_status = "not_found", 3, 404
+    default_hint = "Check the name; you may also lack the right to see it."
+
+
+class Conflict(TreError):
+    code, exit_code, http_status = "conflict", 4, 409
+
+
+class Refusal(TreError):
+    """A rule said no. The unit of work writes every refusal to the audit record."""
+
+    code, exit_code, http_status = "refused", 5, 403
+
+
+class Unauthenticated(Refusal):
+    code, exit_code, http_status = "unauthenticated", 6, 401
+    default_hint = "Sign in again: `tre login`, or the sign-in page."
+
+
+class Forbidden(Refusal):
+    code = "forbidden"
+
+
+class GateClosed(Refusal):
+    """A precondition (training, accreditation, agreement, end date, approval, grant) does not hold."""
+
+    code, exit_code = "gate_closed", 7
+
+
+class LimitExceeded(Refusal):
+    code, exit_code, http_status = "limit_exceeded", 8, 413
+
+
+class Unavailable(TreError):
+    code, exit_code, http_status = "unavailable", 75, 503
+    default_hint = "A part of the platform does not answer. Try again in a minute; `tre status` says which part."
+
+
+class Broken(TreError):
+    code, exit_code, http_status = "broken", 20, 500
+    default_hint = "Do not retry. Keep everything as it is and call the administrator; `tre audit verify` shows what still holds."
