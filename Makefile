@@ -5,7 +5,8 @@ VENV := .venv
 WORKSPACE_ENV := .workspace-env
 BIN := $(VENV)/bin
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
-PIP_INSTALL := install -q --disable-pip-version-check --require-hashes --only-binary :all:
+# lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
+PIP_INSTALL := install -q --disable-pip-version-check --require-hashes --only-binary :all: --no-binary autograd-gamma --no-build-isolation
 
 .PHONY: help install demo up test test-long check bench lock clean
 
@@ -14,9 +15,10 @@ help: ## this list
 
 install: $(VENV)/.installed $(WORKSPACE_ENV)/.installed ## make .venv and .workspace-env from the lock files
 
-$(VENV)/.installed: requirements/platform.lock requirements/dev.lock pyproject.toml
+$(VENV)/.installed: requirements/build.lock requirements/platform.lock requirements/dev.lock pyproject.toml
 	@echo "installing the platform into $(VENV)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip $(PIP_INSTALL) -r requirements/build.lock
 	@$(BIN)/python -m pip $(PIP_INSTALL) -r requirements/platform.lock -r requirements/dev.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -24,6 +26,7 @@ $(VENV)/.installed: requirements/platform.lock requirements/dev.lock pyproject.t
 $(WORKSPACE_ENV)/.installed: images/workspace/requirements.lock
 	@echo "installing the workspace's own Python into $(WORKSPACE_ENV)"
 	@test -x $(WORKSPACE_ENV)/bin/python || $(PYTHON) -m venv $(WORKSPACE_ENV)
+	@$(WORKSPACE_ENV)/bin/python -m pip $(PIP_INSTALL) -r requirements/build.lock
 	@$(WORKSPACE_ENV)/bin/python -m pip $(PIP_INSTALL) -r images/workspace/requirements.lock
 	@touch $@
 
@@ -48,7 +51,7 @@ bench: install ## ratios measured side by side, as JSON and a page in docs/
 	@$(BIN)/python -m tests.bench
 
 lock: ## resolve the lock files again (needs uv)
-	@cd requirements && $(LOCK) platform.in -o platform.lock && $(LOCK) dev.in -o dev.lock
+	@cd requirements && $(LOCK) build.in -o build.lock && $(LOCK) platform.in -o platform.lock && $(LOCK) dev.in -o dev.lock
 	@cd images/workspace && $(LOCK) requirements.in -o requirements.lock
 
 clean: ## remove what install made
