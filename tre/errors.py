@@ -1,8 +1,8 @@
 """The one error tree.
 
-Decides how every failure shows itself: its stable code, the exit code of the command line, the status over HTTP and the hint
-that says what to do next. Leaves to others what went wrong (the message) and writing it down (a `Refusal` is audited by
-`tre.store.work`).
+Decides how every failure shows itself: its stable code, the exit code of the command line, the status over HTTP and
+the hint that says what to do next. Leaves to others what went wrong (the message) and writing it down (a `Refusal` is
+audited by `tre.audit.work`).
 
     TreError
     ├── InvalidInput            the request is malformed; names the field
@@ -89,4 +89,6 @@ class Unavailable(TreError):
 
 class Broken(TreError):
     code, exit_code, http_status = "broken", 20, 500
-    default_hint = "Do not retry. Keep everything as it is and call the administrator; `tre audit verify` shows what still holds."
+    default_hint = (
+        "Do not retry. Keep everything as it is and call the administrator; `tre audit verify` shows what still holds."
+    )

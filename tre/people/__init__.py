@@ -1,0 +1,3 @@
+"""Safe people: accounts, roles, organisations, accreditation and training, conflicts of interest, sign-in and
+tokens.
+"""

@@ -1,0 +1,49 @@
+"""Passwords (argon2id) and one-time codes (TOTP, RFC 6238: SHA-1, 30 s, 6 digits, one step either side).
+
+Decides whether a password or a code is right, in constant effort whether or not the person exists. Leaves limiting to
+`signin`.
+"""
+
+from __future__ import annotations
+
+import hmac
+from datetime import datetime
+
+import pyotp
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+STEP_SECONDS = 30
+_hasher = PasswordHasher()
+# Verified against when there is no such person, so that a wrong name costs as much time as a wrong password.
+_NOBODY = _hasher.hash("nobody has this password")
+
+
+def hash_password(password: str) -> str:
+    return _hasher.hash(password)
+
+
+def password_matches(stored: str | None, password: str) -> bool:
+    try:
+        return _hasher.verify(stored or _NOBODY, password) and stored is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+def new_totp_secret() -> str:
+    return pyotp.random_base32()
+
+
+def totp_step(secret: str, code: str, now: datetime, last_step: int) -> int | None:
+    """The time step whose code this is, or None. A step at or before `last_step` is used up: no code works twice."""
+    totp = pyotp.TOTP(secret)
+    present = int(now.timestamp()) // STEP_SECONDS
+    for step in (present, present - 1, present + 1):
+        if step > last_step and hmac.compare_digest(totp.generate_otp(step), code):
+            return step
+    return None
+
+
+def enrolment_uri(username: str, secret: str) -> str:
+    """The otpauth:// address that an authenticator app reads."""
+    return pyotp.TOTP(secret).provisioning_uri(name=username, issuer_name="tre")

@@ -1,0 +1,146 @@
+"""Signing in, and the tokens that stand for it.
+
+Decides who an edge may call an actor: by password and one-time code, or by a token that lives hours, carries a scope
+and can be revoked. Attempts are limited by user name: after five failures within a quarter of an hour, even the right
+password waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import delete, func, select
+
+from tre.audit import Actor, use_case
+from tre.errors import Forbidden, Refusal, Unauthenticated
+from tre.people import passwords
+from tre.people.model import ApiToken, Person, SignInFailure
+from tre.store import Database
+
+FAILURES_ALLOWED = 5
+FAILURE_WINDOW = timedelta(minutes=15)
+TOKEN_LIFE = timedelta(hours=8)
+TOTP_CONTEXT = "totp"
+
+
+class Sealer(Protocol):
+    """Encrypts small secrets with a key that never leaves the secrets server. `context` binds a ciphertext to its
+    use.
+    """
+
+    def seal(self, context: str, plain: bytes) -> str: ...
+    def unseal(self, context: str, sealed: str) -> bytes: ...
+
+
+class TooManyAttempts(Refusal):
+    code, http_status = "too_many_attempts", 429
+    default_hint = "Wait a quarter of an hour, then try again."
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    username: str
+    name: str
+    roles: frozenset[str]
+
+    def actor(self, via: str) -> Actor:
+        return Actor(self.username, self.roles, via)
+
+
+def sign_in(db: Database, sealer: Sealer, *, username: str, password: str, totp: str, via: str) -> SignedIn:
+    """Raises `Unauthenticated` (one sentence for every wrong combination), `TooManyAttempts` or `Forbidden`
+    (account ended).
+    """
+    claimed = username if username.isascii() and len(username) <= 64 else "unreadable"
+    with use_case(db, Actor(claimed, via=via), "person.sign_in", f"person:{claimed}") as case:
+        attempt = _begin_attempt(db, claimed)
+        person = case.session.scalars(select(Person).where(Person.username == claimed).with_for_update()).first()
+        right = passwords.password_matches(person.password_hash if person else None, password)
+        if not person or not right:
+            raise Unauthenticated("User name, password or one-time code is wrong.")
+        _use_code(sealer, person, totp, case.now)
+        if not person.active:
+            raise Forbidden("This account has ended.", hint="Ask an administrator.", code="account_ended")
+        case.session.execute(delete(SignInFailure).where(SignInFailure.id == attempt))
+        return signed_in(person)
+
+
+def _use_code(sealer: Sealer, person: Person, code: str, now: datetime) -> None:
+    secret = sealer.unseal(TOTP_CONTEXT, person.sealed_totp).decode()
+    step = passwords.totp_step(secret, code, now, person.totp_counter)
+    if step is None:
+        raise Unauthenticated("User name, password or one-time code is wrong.")
+    person.totp_counter = step
+
+
+def _begin_attempt(db: Database, username: str) -> int:
+    """Counts this attempt as failed before it is judged, in a transaction of its own: a burst cannot slip past the
+    limit.
+    """
+    with db.transaction() as session:
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtext("sign_in:" + username))))
+        now = db.clock()
+        recent = select(func.count()).where(SignInFailure.username == username, SignInFailure.at > now - FAILURE_WINDOW)
+        if session.scalars(recent).one() >= FAILURES_ALLOWED:
+            raise TooManyAttempts(f"Too many failed attempts to sign in as {username}.")
+        attempt = SignInFailure(username=username, at=now)
+        session.add(attempt)
+        session.flush()
+        return attempt.id
+
+
+def signed_in(person: Person) -> SignedIn:
+    return SignedIn(person.username, person.name, frozenset(held.role for held in person.roles))
+
+
+def issue_token(
+    db: Database, who: SignedIn, *, scope: str, via: str, life: timedelta = TOKEN_LIFE
+) -> tuple[str, datetime]:
+    """A new token (shown once) and when it ends. `scope` is "all" or "read"."""
+    token = secrets.token_urlsafe(32)
+    with use_case(db, who.actor(via), "token.issue", f"person:{who.username}") as case:
+        person = case.session.scalars(select(Person).where(Person.username == who.username)).one()
+        expires = case.now + life
+        case.session.add(
+            ApiToken(
+                person_id=person.id,
+                digest=_digest(token),
+                scope=scope,
+                via=via,
+                created_at=case.now,
+                expires_at=expires,
+            )
+        )
+        case.note(scope=scope, expires_at=expires.isoformat())
+    return token, expires
+
+
+def actor_of_token(db: Database, token: str, *, writes: bool) -> Actor:
+    """The actor a token stands for, with today's roles. Raises `Unauthenticated`, or `Forbidden` when a read token
+    would write.
+    """
+    with db.read() as session:
+        held = session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token))).first()
+        if held is None or held.revoked_at is not None or held.expires_at <= db.clock() or not held.person.active:
+            raise Unauthenticated("The token is unknown, expired or revoked.")
+        if writes and held.scope != "all":
+            raise Forbidden(
+                "This token may only read.", hint="`tre login` without --read-only gives one that may write."
+            )
+        return signed_in(held.person).actor(held.via)
+
+
+def revoke_token(db: Database, actor: Actor, token: str) -> None:
+    with use_case(db, actor, "token.revoke", f"person:{actor.username}") as case:
+        held = case.session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token)).with_for_update()).first()
+        if held is None or held.person.username != actor.username:
+            raise Unauthenticated("The token is unknown.")
+        held.revoked_at = held.revoked_at or case.now
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

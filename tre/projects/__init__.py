@@ -1,0 +1,1 @@
+"""Safe projects: proposal, decision, agreement, gate, clocks, suspension and closing."""

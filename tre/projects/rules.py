@@ -1,0 +1,102 @@
+"""May this person? Does the state of affairs allow it? And the gate that every start of a workspace passes.
+
+Pure functions of what the service read. Decides who proposes, decides, suspends and closes, and which obstacles keep
+a gate closed. Leaves the controllers' decisions and grants to `tre.data`, which adds its own obstacles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import date, timedelta
+
+from tre.audit import Actor
+from tre.errors import Conflict, Forbidden, GateClosed, InvalidInput
+from tre.people.model import Role
+from tre.people.rules import Obstacle, check_role, standing_obstacles
+from tre.projects import agreement
+from tre.projects.model import TRANSITIONS, Member, Project, ProjectState
+
+LONGEST_PROJECT = timedelta(days=5 * 366)
+
+
+def check_transition(project: Project, target: ProjectState) -> None:
+    """Raises `Conflict` unless the table of transitions allows it."""
+    if target not in TRANSITIONS[ProjectState(project.state)]:
+        possible = ", ".join(sorted(TRANSITIONS[ProjectState(project.state)])) or "nothing: this state is final"
+        raise Conflict(
+            f"Project {project.slug} is {project.state}; it cannot become {target}.", hint=f"Possible now: {possible}."
+        )
+
+
+def check_decide(actor: Actor, project: Project, members: Collection[str]) -> None:
+    """An administrator who neither proposed the project nor belongs to it."""
+    check_role(actor, Role.administrator)
+    if actor.username == project.proposed_by or actor.username in members:
+        raise Forbidden(
+            "Nobody decides on a project of their own.", hint="Another administrator must decide.", code="own_project"
+        )
+
+
+def check_see(actor: Actor, members: Collection[str], *, concerned: bool = False) -> None:
+    """Members, administrators, auditors and whoever the data's side says is concerned (custodians, checkers)."""
+    if actor.username not in members and not concerned:
+        check_role(actor, Role.administrator, Role.auditor)
+
+
+def check_end_date(end: date, today: date) -> None:
+    if not today < end <= today + LONGEST_PROJECT:
+        raise InvalidInput("The end date lies in the future, at most five years away.", field="end_date")
+
+
+def check_asks(asks: Sequence[tuple[str, Sequence[str]]]) -> None:
+    """At least one dataset, each once, each with at least one column, no column twice."""
+    if not asks:
+        raise InvalidInput("Ask for at least one dataset.", field="datasets")
+    names = [dataset for dataset, _ in asks]
+    if len(set(names)) != len(names):
+        raise InvalidInput("A dataset is asked for twice.", field="datasets")
+    for dataset, columns in asks:
+        if not columns or len(set(columns)) != len(columns):
+            raise InvalidInput(f"Name each column of {dataset} that you need once.", field="datasets")
+
+
+def project_obstacles(project: Project, today: date) -> list[Obstacle]:
+    obstacles = []
+    if project.state != ProjectState.approved:
+        reason = f" ({project.state_reason})" if project.state_reason else ""
+        remedy = "An administrator approves it." if project.state == ProjectState.proposed else "Ask an administrator."
+        obstacles.append(Obstacle(f"project_{project.state}", f"Project {project.slug} is {project.state}{reason}.",
+        remedy))
+    if project.end_date < today:
+        obstacles.append(
+            Obstacle("project_ended", f"Project {project.slug} ended on {project.end_date}.", "Propose a continuation.")
+        )
+    return obstacles
+
+
+def member_obstacles(member: Member | None, username: str, today: date) -> list[Obstacle]:
+    """What keeps this person out of this project: membership, account, agreement, accreditation, training, role."""
+    if member is None or member.left_at is not None:
+        return [Obstacle("not_a_member", f"{username} is not in the project's team.", "The project adds its members.")]
+    obstacles = standing_obstacles(username, member.person.standings, today)
+    if not member.person.active:
+        obstacles.append(Obstacle("account_ended", f"{username}'s account has ended.", "Ask an administrator."))
+    if not any(held.role == Role.researcher for held in member.person.roles):
+        obstacles.append(Obstacle("not_a_researcher", f"{username} is no researcher.", "An administrator gives the
+        role."))
+    if member.agreement != agreement.DIGEST:
+        obstacles.append(
+            Obstacle("agreement_missing", f"{username} has not accepted the agreement.", "Accept it on the project's
+            page.")
+        )
+    return obstacles
+
+
+def check_gate(obstacles: Sequence[Obstacle]) -> None:
+    """Raises `GateClosed` with every obstacle in words; the code is that of the first."""
+    if obstacles:
+        raise GateClosed(
+            " ".join(obstacle.message for obstacle in obstacles),
+            hint=" ".join(dict.fromkeys(obstacle.remedy for obstacle in obstacles)),
+            code=obstacles[0].code,
+        )
