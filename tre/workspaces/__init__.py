@@ -1,0 +1,1 @@
+"""Safe settings: a workspace's life, the runtimes that carry it out, and the probes that prove its isolation."""
