@@ -63,14 +63,13 @@ def check_asks(asks: Sequence[tuple[str, Sequence[str]]]) -> None:
 def project_obstacles(project: Project, today: date) -> list[Obstacle]:
     obstacles = []
     if project.state != ProjectState.approved:
-        reason = f" ({project.state_reason})" if project.state_reason else ""
+        because = f" ({project.state_reason})" if project.state_reason else ""
+        message = f"Project {project.slug} is {project.state}{because}."
         remedy = "An administrator approves it." if project.state == ProjectState.proposed else "Ask an administrator."
-        obstacles.append(Obstacle(f"project_{project.state}", f"Project {project.slug} is {project.state}{reason}.",
-        remedy))
+        obstacles.append(Obstacle(f"project_{project.state}", message, remedy))
     if project.end_date < today:
-        obstacles.append(
-            Obstacle("project_ended", f"Project {project.slug} ended on {project.end_date}.", "Propose a continuation.")
-        )
+        message = f"Project {project.slug} ended on {project.end_date}."
+        obstacles.append(Obstacle("project_ended", message, "Propose a continuation."))
     return obstacles
 
 
@@ -82,13 +81,11 @@ def member_obstacles(member: Member | None, username: str, today: date) -> list[
     if not member.person.active:
         obstacles.append(Obstacle("account_ended", f"{username}'s account has ended.", "Ask an administrator."))
     if not any(held.role == Role.researcher for held in member.person.roles):
-        obstacles.append(Obstacle("not_a_researcher", f"{username} is no researcher.", "An administrator gives the
-        role."))
+        message = f"{username} is no researcher."
+        obstacles.append(Obstacle("not_a_researcher", message, "An administrator gives the role."))
     if member.agreement != agreement.DIGEST:
-        obstacles.append(
-            Obstacle("agreement_missing", f"{username} has not accepted the agreement.", "Accept it on the project's
-            page.")
-        )
+        message = f"{username} has not accepted the agreement."
+        obstacles.append(Obstacle("agreement_missing", message, "Accept it on the project's page."))
     return obstacles
 
 
