@@ -1,0 +1,31 @@
+"""What an edge needs to call services: one object, built once per process.
+
+Decides how the parts are wired. Every router takes it from `request.app.state.platform` through `platform_of`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from tre.credentials import Secrets
+from tre.settings import Settings
+from tre.store import Database
+
+
+@dataclass(frozen=True)
+class Platform:
+    settings: Settings
+    db: Database
+    secrets: Secrets
+
+
+def build_platform(settings: Settings) -> Platform:
+    """Connects lazily: nothing is asked of a server before the first request."""
+    return Platform(settings, Database(settings.state_url("tre_app")), Secrets.from_settings(settings))
+
+
+def platform_of(request: Request) -> Platform:
+    platform: Platform = request.app.state.platform
+    return platform

@@ -1,0 +1,50 @@
+"""Workspaces and the bytes that pass their guard."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "workspace",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("project_slug", sa.Text, sa.ForeignKey("project.slug"), nullable=False),
+        sa.Column("username", sa.Text, sa.ForeignKey("person.username"), nullable=False, index=True),
+        sa.Column("state", sa.Text, nullable=False, index=True),
+        sa.Column("state_since", MOMENT, nullable=False),
+        sa.Column("reason", sa.Text, nullable=False),
+        sa.Column("requested_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("lease_accessor", sa.Text),
+        sa.Column("lease_revoked_at", MOMENT),
+    )
+    op.create_index("ix_workspace_project_username", "workspace", ["project_slug", "username"])
+    op.create_index(
+        "uq_workspace_live",
+        "workspace",
+        ["project_slug", "username"],
+        unique=True,
+        postgresql_where=sa.text("state IN ('requested', 'starting', 'running', 'stopping')"),
+    )
+    op.create_table(
+        "traffic",
+        sa.Column("project_slug", sa.Text, sa.ForeignKey("project.slug"), primary_key=True),
+        sa.Column("username", sa.Text, sa.ForeignKey("person.username"), primary_key=True),
+        sa.Column("day", sa.Date, primary_key=True),
+        sa.Column("out_bytes", sa.BigInteger, nullable=False),
+        sa.Column("in_bytes", sa.BigInteger, nullable=False),
+        sa.Column("alarmed", sa.Boolean, nullable=False),
+        sa.Column("suspended_until", MOMENT),
+    )
+
+
+def downgrade() -> None:
+    op.drop_table("traffic")
+    op.drop_table("workspace")
