@@ -1,7 +1,7 @@
 """The mount view in which root's command runs as an ordinary user: bubblewrap's arguments as one pure function.
 
 Decides what of the machine is visible: system folders read-only, the checkout read-only except its `build`, the state
-and run folders, an empty private /tmp, nothing of other people's homes. Leaves making folders and running to `ordinary`.
+and run folders, an empty private /tmp, nothing of people's homes. Leaves making folders and running to `ordinary`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Tests on real parts; `tests/<package>/` mirrors the source."""

@@ -1,0 +1,3 @@
+"""What every test may ask for: see tests/fixtures."""
+
+pytest_plugins = ["tests.fixtures.folders", "tests.fixtures.postgres"]

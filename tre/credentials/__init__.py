@@ -1,0 +1,1 @@
+"""What the platform and a workspace may hold: passwords, keys, leases from the secrets server, renewed and revoked."""
