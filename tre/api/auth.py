@@ -40,7 +40,7 @@ def current_actor(request: Request, platform: PlatformHere) -> Actor:
 
 
 def internal_caller(request: Request, platform: PlatformHere) -> None:
-    """The door's processes show the token of `secrets/internal.token`; the socket itself is 0600 below a 0700 folder."""
+    """The door's processes show the token of `secrets/internal.token`; the socket lies in a 0700 folder."""
     expected = platform.settings.secret_file("internal.token").read_text().strip()
     if not expected or not hmac.compare_digest(bearer(request).encode(), expected.encode()):
         refusal = Unauthenticated("The internal API needs its token.")

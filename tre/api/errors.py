@@ -1,4 +1,4 @@
-"""Errors as every HTTP answer shows them: `{"error": {code, message, hint, field}}` with the status that the error knows.
+"""Errors as every HTTP answer shows them: `{"error": {code, message, hint, field}}` and the status that each knows.
 
 An unexpected exception becomes a bare 500 without its text: a traceback may quote data.
 """

@@ -1,7 +1,7 @@
 """Brings the state database to a revision; all steps of one call are one transaction.
 
-`python -m tre.store.migrate` is what the supervisor runs before the control plane starts, as the owner of the tables. What a revision
-does stands in `migrations/versions`, one file per subject.
+`python -m tre.store.migrate` is what the supervisor runs before the control plane starts, as the owner of the tables.
+What a revision does stands in `migrations/versions`, one file per subject.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Date, DateTime, ForeignKey, Index, Text
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Float, ForeignKey, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tre.store import Base
@@ -78,3 +78,22 @@ class Traffic(Base):
     in_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     alarmed: Mapped[bool] = mapped_column(default=False)
     suspended_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class WorkspacePolicy(Base):
+    """The one row of numbers that bound every workspace. Changed by an administrator, audited, read at every start."""
+
+    __tablename__ = "workspace_policy"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    memory_bytes: Mapped[int] = mapped_column(BigInteger)
+    processes: Mapped[int] = mapped_column(Integer)
+    cpus: Mapped[float] = mapped_column(Float)
+    file_bytes: Mapped[int] = mapped_column(BigInteger)
+    home_bytes: Mapped[int] = mapped_column(BigInteger)
+    max_age_seconds: Mapped[int] = mapped_column(Integer)
+    idle_seconds: Mapped[int] = mapped_column(Integer)
+    alarm_bytes_per_day: Mapped[int] = mapped_column(BigInteger)
+    suspend_bytes_per_day: Mapped[int] = mapped_column(BigInteger)
+    suspend_seconds: Mapped[int] = mapped_column(Integer)

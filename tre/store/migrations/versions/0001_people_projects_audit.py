@@ -11,7 +11,8 @@ depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 
-# The application's login may do everything to rows but alter what the audit record says; the triggers hold even for the owner.
+# The application's login may do everything to rows but alter what the audit record says; the triggers hold even for
+# the owner.
 GRANTS = """
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'tre_app') THEN
@@ -194,7 +195,15 @@ def _projects() -> None:
 
 def downgrade() -> None:
     projects = ("project_decision", "dataset_ask", "member", "project")
-    people = ("api_token", "sign_in_failure", "conflict_of_interest", "standing_held", "role_held", "person", "organisation")
+    people = (
+        "api_token",
+        "sign_in_failure",
+        "conflict_of_interest",
+        "standing_held",
+        "role_held",
+        "person",
+        "organisation",
+    )
     for table in (*projects, *people, "audit_head", "audit_event"):
         op.drop_table(table)
     op.execute("DROP FUNCTION refuse_change()")

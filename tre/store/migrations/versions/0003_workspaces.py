@@ -43,8 +43,46 @@ def upgrade() -> None:
         sa.Column("alarmed", sa.Boolean, nullable=False),
         sa.Column("suspended_until", MOMENT),
     )
+    _policy()
+
+
+def _policy() -> None:
+    big, small = sa.BigInteger, sa.Integer
+    columns = {
+        "memory_bytes": big,
+        "processes": small,
+        "cpus": sa.Float,
+        "file_bytes": big,
+        "home_bytes": big,
+        "max_age_seconds": small,
+        "idle_seconds": small,
+        "alarm_bytes_per_day": big,
+        "suspend_bytes_per_day": big,
+        "suspend_seconds": small,
+    }
+    table = op.create_table(
+        "workspace_policy",
+        sa.Column("id", small, primary_key=True, autoincrement=False),
+        *[sa.Column(name, kind, nullable=False) for name, kind in columns.items()],
+        sa.CheckConstraint("id = 1", name="one_row"),
+    )
+    first = {
+        "id": 1,
+        "memory_bytes": 4 << 30,
+        "processes": 512,
+        "cpus": 2.0,
+        "file_bytes": 4 << 30,
+        "home_bytes": 20 << 30,
+        "max_age_seconds": 12 * 3600,
+        "idle_seconds": 3600,
+        "alarm_bytes_per_day": 200 << 20,
+        "suspend_bytes_per_day": 1 << 30,
+        "suspend_seconds": 600,
+    }
+    op.bulk_insert(table, [first])
 
 
 def downgrade() -> None:
+    op.drop_table("workspace_policy")
     op.drop_table("traffic")
     op.drop_table("workspace")

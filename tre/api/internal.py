@@ -1,0 +1,123 @@
+"""The internal API: what JupyterHub, guard and intake may ask of the control plane (see docs/architecture.md).
+
+The door names a person only after it has authenticated them; this side decides everything else.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from tre.api.auth import PlatformHere
+from tre.api.body import Body, Line, Name
+from tre.audit import Actor
+from tre.door import tokens
+from tre.people import service as people
+from tre.people import signin
+from tre.projects import service as projects
+from tre.workspaces import service as workspaces
+from tre.workspaces.model import WorkspaceState
+from tre.workspaces.service import Places
+
+router = APIRouter()
+INTAKE_KEY = "tre-intake"
+
+
+class SignIn(Body):
+    username: str = Field(max_length=256)
+    password: str = Field(max_length=1024)
+    totp: str = Field(max_length=64)
+
+
+class Bootstrap(Body):
+    username: Name
+    name: Line
+    password: Line
+    organisation: Name
+
+
+class Open(Body):
+    username: Name
+    project: Name
+
+
+class EventName(StrEnum):
+    running = "running"
+    stopped = "stopped"
+    failed = "failed"
+
+
+class Event(Body):
+    event: EventName
+    reason: str = Field(default="", max_length=2000)
+
+
+class TrafficBody(Body):
+    out_bytes: int = Field(ge=0, le=1 << 50)
+    in_bytes: int = Field(ge=0, le=1 << 50)
+
+
+@router.post("/bootstrap", status_code=201)
+def bootstrap(body: Bootstrap, platform: PlatformHere) -> dict[str, Any]:
+    """The first administrator: whoever can read the internal token is on the machine as its owner."""
+    made = people.bootstrap(platform.db, platform.secrets, **body.model_dump())
+    return {"username": made.username, "totp_secret": made.totp_secret, "totp_uri": made.totp_uri}
+
+
+@router.post("/sign-in")
+def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
+    who = signin.sign_in(platform.db, platform.secrets, **body.model_dump(), via="web")
+    return {"username": who.username, "name": who.name, "roles": sorted(who.roles)}
+
+
+@router.get("/people/{username}")
+def person(username: str, platform: PlatformHere) -> dict[str, Any]:
+    """Whether the account is active, and the person's projects, each startable or with the reasons why not."""
+    now = platform.db.clock()
+    with platform.db.read() as session:
+        found = people.get_person(session, username)
+        listed = []
+        for project in projects.list_projects(session, member=username):
+            obstacles = workspaces.obstacles(session, project.slug, username, now)
+            reason = " ".join(obstacle.message for obstacle in obstacles)
+            row = {"slug": project.slug, "title": project.title, "startable": not obstacles, "reason": reason}
+            listed.append(row)
+        roles = sorted({held.role for held in found.roles})
+        return {"username": username, "name": found.name, "active": found.active, "roles": roles, "projects": listed}
+
+
+@router.post("/workspaces", status_code=201)
+def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
+    """The launch plan, its intake token included. The gate is evaluated now."""
+    with platform.db.read() as session:
+        roles = frozenset(held.role for held in people.get_person(session, body.username).roles)
+    actor = Actor(body.username, roles, via="web")
+    place = platform.settings
+    places = Places(place.homes, place.intake_sockets, place.data_database)
+    plan = workspaces.start(platform.db, platform.secrets, places, actor, body.project)
+    token = tokens.make(
+        platform.secrets.signer(INTAKE_KEY),
+        workspace_id=plan.workspace_id,
+        now=platform.db.clock(),
+        life=timedelta(seconds=plan.limits.max_age_seconds),
+    )
+    answer: dict[str, Any] = json.loads(replace(plan, secrets={**plan.secrets, "intake.token": token}).to_json())
+    return answer
+
+
+@router.post("/workspaces/{workspace_id}/events")
+def report(workspace_id: str, body: Event, platform: PlatformHere) -> dict[str, Any]:
+    workspaces.report(platform.db, platform.secrets, workspace_id, WorkspaceState(body.event), body.reason)
+    return {"workspace": workspace_id, "event": body.event}
+
+
+@router.post("/workspaces/{workspace_id}/traffic")
+def traffic(workspace_id: str, body: TrafficBody, platform: PlatformHere) -> dict[str, Any]:
+    verdict = workspaces.book_traffic(platform.db, workspace_id, out_bytes=body.out_bytes, in_bytes=body.in_bytes)
+    return {"suspended": verdict.suspended, "reason": verdict.reason}

@@ -1,0 +1,38 @@
+"""Signing in from a terminal, over SSH as well: no browser needed. The token lives hours and can be revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tre.cli.client import SavedToken, call, load_token, save_token, token_file
+from tre.cli.show import shown
+from tre.settings import Settings
+
+
+@click.command()
+@click.option("--url", default="", help="Address of the platform; by default the one on this machine.")
+@click.option("--username", prompt="User name")
+@click.option("--password-file", type=click.File(), help="Read the password from a file or a descriptor, not a prompt.")
+@click.option("--totp", default="", help="One-time code; asked for when missing.")
+@click.option("--read-only", is_flag=True, help="A token that may look but change nothing.")
+@shown()
+def login(url: str, username: str, password_file: Any, totp: str, read_only: bool) -> dict[str, Any]:
+    """Sign in and keep a short-lived token in a file that only you can read."""
+    base = url or f"http://127.0.0.1:{Settings.load().port}"
+    password = password_file.read().rstrip("\n") if password_file else click.prompt("Password", hide_input=True)
+    code = totp or click.prompt("One-time code")
+    body = {"username": username, "password": password, "totp": code, "read_only": read_only}
+    answer = call("POST", "/sign-in", url=base, json=body)
+    save_token(SavedToken(base, answer["token"], answer["username"]))
+    return {"signed_in": answer["username"], "roles": answer["roles"], "until": answer["expires_at"]}
+
+
+@click.command()
+@shown()
+def logout() -> dict[str, Any]:
+    """Revoke the token and forget it."""
+    answer: dict[str, Any] = call("POST", "/sign-out", saved=load_token())
+    token_file().unlink(missing_ok=True)
+    return answer

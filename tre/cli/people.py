@@ -1,0 +1,118 @@
+"""`tre person …` and `tre organisation …`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tre.cli.client import call
+from tre.cli.show import shown
+from tre.people.words import ROLES, STANDINGS
+
+
+@click.group()
+def organisation() -> None:
+    """Organisations that people and datasets belong to."""
+
+
+@organisation.command("list")
+@shown("slug", "name")
+def list_organisations() -> Any:
+    return call("GET", "/organisations")
+
+
+@organisation.command("add")
+@click.argument("slug")
+@click.option("--name", required=True)
+@shown()
+def add_organisation(slug: str, name: str) -> Any:
+    return call("POST", "/organisations", json={"slug": slug, "name": name})
+
+
+@click.group()
+def person() -> None:
+    """Accounts, roles, accreditation and training."""
+
+
+@person.command("list")
+@shown("username", "name", "organisation", "active", "roles")
+def list_people() -> Any:
+    return call("GET", "/people")
+
+
+@person.command("show")
+@click.argument("username")
+@shown()
+def show_person(username: str) -> Any:
+    return call("GET", f"/people/{username}")
+
+
+@person.command("add")
+@click.argument("username")
+@click.option("--name", required=True)
+@click.option("--organisation", required=True)
+@click.option("--password-file", type=click.File(), help="Read the password from a file or a descriptor, not a prompt.")
+@shown()
+def add_person(username: str, name: str, organisation: str, password_file: Any) -> Any:
+    """Make an account without any role; prints the secret for the person's authenticator app, once."""
+    if password_file:
+        password = password_file.read().rstrip("\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    body = {"username": username, "name": name, "organisation": organisation, "password": password}
+    return call("POST", "/people", json=body)
+
+
+@person.command("role")
+@click.argument("username")
+@click.argument("role", type=click.Choice(ROLES))
+@click.option("--organisation", help="Whose data a custodian answers for.")
+@click.option("--take", is_flag=True, help="Take the role away.")
+@shown()
+def role(username: str, role: str, organisation: str | None, take: bool) -> Any:
+    """Give or take a role; never your own."""
+    path = f"/people/{username}/roles" + ("/take" if take else "")
+    return call("POST", path, json={"role": role, "organisation": organisation})
+
+
+@person.command("standing")
+@click.argument("username")
+@click.argument("kind", type=click.Choice(STANDINGS))
+@click.option("--title", required=True)
+@click.option("--provider", required=True)
+@click.option("--awarded-on", required=True, metavar="YYYY-MM-DD")
+@click.option("--expires-on", required=True, metavar="YYYY-MM-DD")
+@click.option("--reference", default="")
+@shown()
+def standing(username: str, kind: str, **values: str) -> Any:
+    """Record an accreditation or a training with its expiry."""
+    return call("POST", f"/people/{username}/standings", json={"kind": kind, **values})
+
+
+@person.command("end-standing")
+@click.argument("username")
+@click.argument("kind", type=click.Choice(STANDINGS))
+@click.option("--on", required=True, metavar="YYYY-MM-DD")
+@shown()
+def end_standing(username: str, kind: str, on: str) -> Any:
+    """End every accreditation or training of a kind; running workspaces end within seconds."""
+    return call("POST", f"/people/{username}/standings/end", json={"kind": kind, "on": on})
+
+
+@person.command("end")
+@click.argument("username")
+@click.option("--reason", required=True)
+@shown()
+def end(username: str, reason: str) -> Any:
+    """End an account and everything it has open."""
+    return call("POST", f"/people/{username}/end", json={"reason": reason})
+
+
+@person.command("interest")
+@click.argument("object")
+@click.option("--statement", required=True)
+@shown()
+def interest(object: str, statement: str) -> Any:
+    """Declare a conflict of interest of your own: project:SLUG or organisation:SLUG."""
+    return call("POST", "/me/interests", json={"object": object, "statement": statement})

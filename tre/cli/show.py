@@ -1,0 +1,84 @@
+"""How an answer is shown: a table for people, JSON for machines. `@shown` gives every command its `--json`."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+Answer = Any
+
+
+def shown(*columns: str) -> Callable[[Callable[..., Answer]], Callable[..., None]]:
+    """Shows what the command returns. `columns` chooses and orders the columns of a list; without, all of the first
+    row.
+    """
+
+    def decorate(command: Callable[..., Answer]) -> Callable[..., None]:
+        @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+        @functools.wraps(command)
+        def run(*arguments: Any, as_json: bool, **options: Any) -> None:
+            answer = command(*arguments, **options)
+            if as_json:
+                click.echo(json.dumps(answer, ensure_ascii=False, default=str))
+            else:
+                show(answer, columns)
+
+        return run
+
+    return decorate
+
+
+def show(answer: Answer, columns: Sequence[str] = ()) -> None:
+    if isinstance(answer, Mapping):
+        _pairs(answer)
+    elif isinstance(answer, Sequence) and not isinstance(answer, str):
+        _table(answer, columns)
+    elif answer is not None:
+        click.echo(str(answer))
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        click.echo("Nothing to show.")
+        return
+    names = list(columns) or list(rows[0])
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*[text(row.get(name)) for name in names])
+    Console(markup=False, emoji=False).print(table)
+
+
+def _pairs(answer: Mapping[str, Any]) -> None:
+    width = max((len(name) for name in answer), default=0)
+    for name, value in answer.items():
+        label = name.replace("_", " ").ljust(width)
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            click.echo(f"{label}")
+            _table(value, ())
+        else:
+            click.echo(f"{label}  {text(value)}")
+
+
+def text(value: Any) -> str:
+    """One value for people: no control characters of others reach the terminal."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {text(inner)}" for key, inner in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(text(inner) for inner in value) or "-"
+    return "".join(
+        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
+        for character in str(value)
+    )

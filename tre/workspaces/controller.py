@@ -1,0 +1,83 @@
+"""Keeps running workspaces as the database says: a level-triggered pass, every few seconds.
+
+Decides which live workspace must end now (a precondition was lost, its time is over, nothing was heard of it) and
+repeats what did not succeed. A pass with nothing to do writes nothing. Ending the sandbox itself is asked of
+`Enders`, who may be down: then the next pass asks again, while the credential is revoked already.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlalchemy import select
+
+from tre.audit import SYSTEM
+from tre.errors import TreError
+from tre.store import Database
+from tre.workspaces import rules, service
+from tre.workspaces.model import LIVE, Workspace, WorkspaceState
+from tre.workspaces.service import Leases
+
+log = logging.getLogger(__name__)
+
+
+class Ender(Protocol):
+    """Makes the sandbox of a workspace go away; returns when it is gone or will be. Safe to repeat."""
+
+    def end_sandbox(self, workspace: Workspace) -> None: ...
+
+
+def converge(db: Database, leases: Leases, enders: Sequence[Ender]) -> int:
+    """One pass; returns how many workspaces it acted on. One that fails does not hold up the others."""
+    with db.read() as session:
+        live = session.scalars(select(Workspace).where(Workspace.state.in_(LIVE))).all()
+        unrevoked = select(Workspace).where(
+            Workspace.state.not_in(LIVE), Workspace.lease_accessor.is_not(None), Workspace.lease_revoked_at.is_(None)
+        )
+        leftovers = session.scalars(unrevoked).all()
+    acted = 0
+    for workspace in [*live, *leftovers]:
+        try:
+            acted += _converge_one(db, leases, enders, workspace)
+        except TreError as error:
+            log.warning("workspace %s: %s", workspace.id, error.message)
+    return acted
+
+
+def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], workspace: Workspace) -> bool:
+    if workspace.state not in LIVE:
+        service.revoke(db, leases, workspace.id)
+        return True
+    now = db.clock()
+    late = rules.overdue(workspace, now)
+    if workspace.state == WorkspaceState.stopping:
+        _end_sandboxes(enders, workspace)
+        if late:
+            service.end(db, leases, workspace.id, WorkspaceState.failed, late)
+        return True
+    with db.read() as session:
+        lost = service.obstacles(session, workspace.project_slug, workspace.username, now)
+    if late and workspace.state != WorkspaceState.running:
+        _end_sandboxes(enders, workspace)
+        service.end(db, leases, workspace.id, WorkspaceState.failed, late)
+        return True
+    if not (lost or late):
+        return False
+    reason = late or " ".join(obstacle.message for obstacle in lost)
+    service.stop(db, leases, SYSTEM_STOPS, workspace.id, reason)
+    _end_sandboxes(enders, workspace)
+    return True
+
+
+# The platform ends what the rules no longer allow, with an administrator's right.
+SYSTEM_STOPS = type(SYSTEM)(SYSTEM.username, frozenset({"administrator"}), SYSTEM.via)
+
+
+def _end_sandboxes(enders: Sequence[Ender], workspace: Workspace) -> None:
+    for ender in enders:
+        try:
+            ender.end_sandbox(workspace)
+        except TreError as error:
+            log.warning("workspace %s: %s", workspace.id, error.message)

@@ -1,0 +1,264 @@
+"""The use cases of a workspace: start, what the door reports, stop, bytes that passed.
+
+Decides that a workspace starts only through the whole gate, with a credential that dies with it, and that every end
+revokes the credential. Running it is left to a runtime; keeping the world as the database says is left to
+`controller`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tre.audit import SYSTEM, Actor, use_case
+from tre.data import service as data
+from tre.errors import Conflict, NotFound, TreError
+from tre.people.rules import Obstacle
+from tre.projects import service as projects
+from tre.projects.rules import check_gate
+from tre.store import Database
+from tre.workspaces import rules
+from tre.workspaces.model import LIVE, Traffic, Workspace, WorkspacePolicy, WorkspaceState
+from tre.workspaces.plan import DataMount, LaunchPlan, Limits
+
+ACTION = {
+    WorkspaceState.running: "workspace.run",
+    WorkspaceState.stopping: "workspace.stop",
+    WorkspaceState.stopped: "workspace.end",
+    WorkspaceState.failed: "workspace.fail",
+}
+
+
+class DatabaseLease(Protocol):
+    """A login of the project's own database that ends with `accessor`."""
+
+    @property
+    def accessor(self) -> str: ...
+    @property
+    def database(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def password(self) -> str: ...
+
+
+class Leases(Protocol):
+    def lease(self, project: str, workspace: str, ttl: timedelta) -> DatabaseLease: ...
+    def revoke(self, accessor: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Places:
+    """Host folders that a plan names."""
+
+    homes: Path
+    intake_sockets: Path
+    data_database: Path
+
+
+def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
+    """The whole gate: project, person, agreement, standings, grants and extracts, suspension for traffic."""
+    today = now.date()
+    found = projects.gate(session, project, username, today) + data.obstacles(session, project, today)
+    return found + rules.suspension_obstacle(session.get(Traffic, (project, username, today)), now)
+
+
+def start(db: Database, leases: Leases, places: Places, actor: Actor, project: str) -> LaunchPlan:
+    """Opens the actor's workspace in a project and returns its plan (without the intake token, which the edge adds).
+
+    Raises `GateClosed` with every obstacle, `Conflict` when one is live already, `Unavailable` when no lease can be
+    had.
+    """
+    workspace_id = secrets.token_hex(8)
+    with use_case(db, actor, "workspace.start", f"workspace:{workspace_id}") as case:
+        case.note(project=project, person=actor.username)
+        projects.get(case.session, project)
+        check_gate(obstacles(case.session, project, actor.username, case.now))
+        live = select(Workspace.id).where(
+            Workspace.project_slug == project, Workspace.username == actor.username, Workspace.state.in_(LIVE)
+        )
+        if running := case.session.scalars(live).first():
+            raise Conflict(f"This workspace runs already ({running}).", hint="Open it, or stop it first.")
+        policy = get_policy(case.session)
+        case.session.add(
+            Workspace(
+                id=workspace_id,
+                project_slug=project,
+                username=actor.username,
+                state=WorkspaceState.starting,
+                state_since=case.now,
+                requested_at=case.now,
+                expires_at=case.now + timedelta(seconds=policy.max_age_seconds),
+            )
+        )
+        mounts = tuple(DataMount(name, str(path)) for name, path in data.mounts(case.session, project))
+        has_database = data.has_database(case.session, project)
+    try:
+        service_file = _lease(db, leases, workspace_id, project, policy) if has_database else ""
+    except TreError as error:
+        end(db, leases, workspace_id, WorkspaceState.failed, error.message)
+        raise
+    return _plan(workspace_id, actor.username, project, places, policy, mounts, service_file)
+
+
+def _lease(db: Database, leases: Leases, workspace_id: str, project: str, policy: WorkspacePolicy) -> str:
+    """The text of a libpq service file. The accessor is recorded before anybody may use the login."""
+    lease = leases.lease(project, workspace_id, timedelta(seconds=policy.max_age_seconds))
+    with use_case(db, SYSTEM, "credential.lease", f"workspace:{workspace_id}") as case:
+        get(case.session, workspace_id, lock=True).lease_accessor = lease.accessor
+        case.note(login=lease.username)
+    lines = (
+        "host=/run/tre/postgresql",
+        f"dbname={lease.database}",
+        f"user={lease.username}",
+        f"password={lease.password}",
+    )
+    return "[project]\n" + "\n".join(lines) + "\n"
+
+
+def _plan(
+    workspace_id: str,
+    username: str,
+    project: str,
+    places: Places,
+    policy: WorkspacePolicy,
+    mounts: tuple[DataMount, ...],
+    service_file: str,
+) -> LaunchPlan:
+    return LaunchPlan(
+        workspace_id=workspace_id,
+        person=username,
+        project=project,
+        home=str(places.homes / project / username),
+        base_url=f"/user/{username}/{project}/",
+        intake_socket=str(places.intake_sockets / workspace_id / "intake.sock"),
+        jupyter_token=secrets.token_urlsafe(32),
+        data=mounts,
+        secrets={"pg_service.conf": service_file} if service_file else {},
+        postgres_socket_dir=str(places.data_database) if service_file else None,
+        limits=Limits(
+            memory_bytes=policy.memory_bytes,
+            processes=policy.processes,
+            cpus=policy.cpus,
+            file_bytes=policy.file_bytes,
+            home_bytes=policy.home_bytes,
+            max_age_seconds=policy.max_age_seconds,
+        ),
+    )
+
+
+def report(db: Database, leases: Leases, workspace_id: str, event: WorkspaceState, reason: str) -> None:
+    """What the door saw happen. Told twice is told once; a report that comes too late changes nothing."""
+    if event is WorkspaceState.running:
+        _mark_running(db, workspace_id)
+    else:
+        end(db, leases, workspace_id, event, reason)
+
+
+def _mark_running(db: Database, workspace_id: str) -> None:
+    with use_case(db, SYSTEM, ACTION[WorkspaceState.running], f"workspace:{workspace_id}") as case:
+        workspace = get(case.session, workspace_id, lock=True)
+        if workspace.state == WorkspaceState.running:
+            case.nothing_changed()
+            return
+        rules.check_transition(workspace, WorkspaceState.running)
+        workspace.state, workspace.state_since = WorkspaceState.running, case.now
+
+
+def stop(db: Database, leases: Leases, actor: Actor, workspace_id: str, reason: str) -> Workspace:
+    """Marks it stopping and revokes its credential at once; the controller and the Hub end the sandbox."""
+    with use_case(db, actor, ACTION[WorkspaceState.stopping], f"workspace:{workspace_id}") as case:
+        workspace = get(case.session, workspace_id, lock=True)
+        rules.check_stop(actor, workspace)
+        rules.check_transition(workspace, WorkspaceState.stopping)
+        workspace.state, workspace.state_since, workspace.reason = WorkspaceState.stopping, case.now, reason
+        case.note(reason=reason)
+    revoke(db, leases, workspace_id)
+    return workspace
+
+
+def end(db: Database, leases: Leases, workspace_id: str, state: WorkspaceState, reason: str) -> None:
+    """To stopped or failed, and the credential revoked."""
+    with use_case(db, SYSTEM, ACTION[state], f"workspace:{workspace_id}") as case:
+        workspace = get(case.session, workspace_id, lock=True)
+        if workspace.state not in LIVE:
+            case.nothing_changed()
+        else:
+            workspace.state = state if workspace.state != WorkspaceState.starting else WorkspaceState.failed
+            workspace.state_since, workspace.reason = case.now, workspace.reason or reason
+            case.note(reason=workspace.reason)
+    revoke(db, leases, workspace_id)
+
+
+def revoke(db: Database, leases: Leases, workspace_id: str) -> None:
+    """Ends the database login and its open sessions. Safe to repeat; what fails is repeated by the controller."""
+    with db.read() as session:
+        workspace = get(session, workspace_id)
+        if workspace.lease_accessor is None or workspace.lease_revoked_at is not None:
+            return None
+    leases.revoke(workspace.lease_accessor)
+    with use_case(db, SYSTEM, "credential.revoke", f"workspace:{workspace_id}") as case:
+        held = get(case.session, workspace_id, lock=True)
+        if held.lease_revoked_at is not None:
+            case.nothing_changed()
+            return
+        held.lease_revoked_at = case.now
+
+
+def book_traffic(db: Database, workspace_id: str, *, out_bytes: int, in_bytes: int) -> rules.Verdict:
+    """Adds what passed the guard; writes an event only for an alarm or a suspension."""
+    with use_case(db, SYSTEM, "workspace.traffic", f"workspace:{workspace_id}") as case:
+        workspace = get(case.session, workspace_id)
+        key = (workspace.project_slug, workspace.username, case.now.date())
+        traffic = case.session.get(Traffic, key, with_for_update=True)
+        if traffic is None:
+            traffic = Traffic(project_slug=key[0], username=key[1], day=key[2], out_bytes=0, in_bytes=0, alarmed=False)
+            case.session.add(traffic)
+        traffic.out_bytes += out_bytes
+        traffic.in_bytes += in_bytes
+        policy = get_policy(case.session)
+        verdict = rules.judge_traffic(traffic, policy, case.now)
+        if not verdict.alarm:
+            case.nothing_changed()
+            return verdict
+        traffic.alarmed = True
+        if verdict.suspended:
+            traffic.suspended_until = case.now + timedelta(seconds=policy.suspend_seconds)
+        case.note(out_bytes=traffic.out_bytes, suspended=verdict.suspended)
+        return verdict
+
+
+def get(session: Session, workspace_id: str, *, lock: bool = False) -> Workspace:
+    """Raises `NotFound`."""
+    workspace = session.get(Workspace, workspace_id, with_for_update=lock or None)
+    if workspace is None:
+        raise NotFound(f"There is no workspace {workspace_id}.", field="workspace")
+    return workspace
+
+
+def get_policy(session: Session) -> WorkspacePolicy:
+    return session.scalars(select(WorkspacePolicy)).one()
+
+
+def list_workspaces(
+    session: Session, *, username: str = "", project: str = "", live: bool = False
+) -> Sequence[Workspace]:
+    query = select(Workspace).order_by(Workspace.requested_at.desc()).limit(500)
+    if username:
+        query = query.where(Workspace.username == username)
+    if project:
+        query = query.where(Workspace.project_slug == project)
+    if live:
+        query = query.where(Workspace.state.in_(LIVE))
+    return session.scalars(query).all()
+
+
+def traffic_of(session: Session, project: str, username: str, day: date) -> Traffic | None:
+    return session.get(Traffic, (project, username, day))
