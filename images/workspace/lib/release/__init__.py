@@ -1,0 +1,1 @@
+"""Submit outputs for release and follow them."""

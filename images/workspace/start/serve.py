@@ -1,0 +1,125 @@
+"""The workspace's Jupyter server, on a listening descriptor that was opened outside.
+
+Decides what the server offers: contents, kernels, sessions and Lab's own settings; no terminals, no file download, no
+export, no view, one kernel, no configuration by the user. That keeps honest users within the lines; the wall is the
+guard outside, since code inside could change this server. The token is the guard's alone: it comes on standard input.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import socket
+from typing import Any
+
+PR_SET_DUMPABLE = 4
+
+
+def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
+    """Every setting that differs from Jupyter's defaults, as one object."""
+    return {
+        "ServerApp": {
+            "base_url": base_url,
+            "root_dir": "/home/researcher",
+            "allow_remote_access": True,
+            "open_browser": False,
+            "no_browser_open_file": True,
+            "terminals_enabled": False,
+            "quit_button": False,
+            "disable_user_config": True,
+            "jpserver_extensions": {"jupyterlab": True},
+            "max_body_size": 256 << 20,
+            "max_buffer_size": 256 << 20,
+            "shutdown_no_activity_timeout": 0,
+            "log_level": "WARN",
+        },
+        "IdentityProvider": {"token": token, "cookie_name": "workspace"},
+        "PasswordIdentityProvider": {"hashed_password": "", "password_required": False, "allow_password_change": False},
+        "KernelSpecManager": {"allowed_kernelspecs": ["python3"], "ensure_native_kernel": True},
+        "MultiKernelManager": {"default_kernel_name": "python3"},
+        "ContentsManager": {"allow_hidden": False},
+        "FileContentsManager": {"delete_to_trash": False},
+        "LabServerApp": {"extra_labextensions_path": []},
+        "LabApp": {"collaborative": False, "extension_manager": "readonly", "expose_app_in_browser": False},
+    }
+
+
+def hide() -> None:
+    """Keep the researcher's own processes, which run as the same user, from reading the token out of memory."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
+
+
+def read_settings() -> dict[str, Any]:
+    """Settings from standard input, which is the null device afterwards."""
+    with os.fdopen(os.dup(0), "rb") as stream:
+        settings: dict[str, Any] = json.load(stream)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    for name in ("listener", "ready"):
+        os.set_inheritable(settings[name], False)
+    return settings
+
+
+def server_class(listener: int, ready: int) -> type:
+    """The Jupyter server that takes its socket from us and leaves no note of its token on any disk."""
+    from jupyter_server.serverapp import ServerApp
+    from tornado import web
+
+    class Refused(web.RequestHandler):
+        """Files leave by a release request only."""
+
+        def prepare(self) -> None:
+            raise web.HTTPError(403, "Files leave a workspace by a release request only: release.submit(...).")
+
+        def check_xsrf_cookie(self) -> None:
+            """Nothing is done here, so nothing is forged."""
+
+        def initialize(self, **_: Any) -> None:
+            """Takes the arguments of the handler that it replaces."""
+
+    class WorkspaceServer(ServerApp):
+        default_services = ("api", "config", "contents", "kernels", "kernelspecs", "sessions", "events")
+
+        def init_configurables(self) -> None:
+            super().init_configurables()
+            self.contents_manager.files_handler_class = Refused
+
+        def _find_http_port(self) -> None:
+            """The address is a descriptor: there is no port to find."""
+
+        def _bind_http_server(self) -> None:
+            connection = socket.socket(fileno=listener)
+            connection.setblocking(False)
+            self.http_server.add_socket(connection)
+            os.write(ready, b"ready\n")
+            os.close(ready)
+
+        def write_server_info_file(self) -> None:
+            """It would hold the token."""
+
+        def remove_server_info_file(self) -> None:
+            """There is none."""
+
+        def running_server_info(self, kernel_count: bool = True) -> str:
+            return "workspace ready"
+
+    return WorkspaceServer
+
+
+def main() -> None:
+    """Serve until told to end."""
+    hide()
+    settings = read_settings()
+    from traitlets.config import Config
+
+    server = server_class(settings["listener"], settings["ready"])()
+    server.update_config(Config(configuration(base_url=settings["base_url"], token=settings["token"])))
+    server.initialize(argv=[])
+    server.start()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""What a keeper says about its workspace: one small file, replaced atomically, and a lock that lives as long as it
+does.
+
+Decides the file's shape and what silence means: a keeper that holds no lock is dead, whatever its file says. It holds
+no secret. Leaves acting on it to `runtime`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from tre.errors import Conflict
+
+State = Literal["starting", "running", "ended"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """`reason` says why it ended; `pid` is the keeper's; `held_by` says what holds each limit (control group or
+    rlimit)."""
+
+    state: State
+    pid: int
+    reason: str = ""
+    held_by: dict[str, str] = field(default_factory=dict)
+
+
+def write_status(folder: Path, status: Status) -> None:
+    """Replace the status file; a reader sees the old or the new one, never a part."""
+    fresh = folder / ".status.new"
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        json.dump(asdict(status), stream)
+    fresh.rename(folder / "status.json")
+
+
+def read_status(folder: Path) -> Status | None:
+    """The last status written, or None where there is none that can be read."""
+    try:
+        return Status(**json.loads((folder / "status.json").read_text()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def lock(folder: Path) -> int:
+    """Hold the workspace for as long as the returned descriptor is open; raises Conflict where another keeper does."""
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise Conflict("this workspace is already running", hint="Stop it first.") from error
+    return descriptor
+
+
+def locked(folder: Path) -> bool:
+    """Whether a keeper holds this workspace now."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.close(lock(folder))
+        except Conflict:
+            return True
+    return False
