@@ -1,0 +1,56 @@
+"""Fixtures of the door's tests."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.door.parts import GuardHouse, bare_jupyter, door_settings
+from tests.door.stand_in import InternalApi, StandInHub
+from tre.door.places import Places
+
+LONG = bool(os.environ.get("TRE_TEST_LONG"))
+
+
+@pytest.fixture(scope="session")
+def jupyter() -> Iterator[Path]:
+    """Folder of a bare Jupyter server: `jupyter.sock`, `home`."""
+    folder = Path(tempfile.mkdtemp(prefix="tre-bare-", dir="/tmp"))
+    process = bare_jupyter(folder)
+    yield folder
+    process.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def session_house() -> Iterator[GuardHouse]:
+    settings = door_settings()
+    places = Places(settings)
+    places.prepare()
+    api, hub = InternalApi(settings.internal_socket), StandInHub(places.hub_port)
+    api.start()
+    hub.start()
+    house = GuardHouse(settings, api, hub)
+    house.start()
+    yield house
+    house.stop()
+    hub.stop()
+    api.stop()
+    shutil.rmtree(settings.state.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def house(session_house: GuardHouse) -> Iterator[GuardHouse]:
+    """The session's guard, with no routes at the end of each test."""
+    yield session_house
+    session_house.api.silent = False
+    session_house.api.suspended.clear()
+    if session_house.process is None:
+        session_house.start()
+    for workspace_id in list(session_house.routes):
+        session_house.admin("DELETE", f"/routes/{workspace_id}")
+    session_house.routes.clear()
+    session_house.hub.tokens.clear()

@@ -1,0 +1,162 @@
+"""Servers that stand in for the other side: the internal API, and a Hub where only the guard is under test."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+
+class Server:
+    """An aiohttp application in a thread of its own."""
+
+    def __init__(self, app: web.Application, site: Callable[[web.AppRunner], web.BaseSite]) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._started = threading.Event()
+        self._app, self._site = app, site
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        assert self._started.wait(10)
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=0.1)
+        self.loop.run_until_complete(runner.setup())
+        self.loop.run_until_complete(self._site(runner).start())
+        self._started.set()
+        self.loop.run_forever()
+        self.loop.run_until_complete(runner.cleanup())
+
+
+def refused(status: int, code: str, message: str, hint: str = "") -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message, "hint": hint}}, status=status)
+
+
+class InternalApi:
+    """The control plane's answers, as a test sets them, and what was asked."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.calls: list[tuple[str, str, Any]] = []
+        self.traffic: dict[str, list[int]] = {}
+        self.suspended: dict[str, str] = {}
+        self.silent = False
+        self.people: dict[str, dict[str, Any]] = {}
+        self.passwords: dict[str, tuple[str, str]] = {}
+        self.plans: Callable[[str, str], dict[str, Any]] = lambda username, project: {}
+        self.refuse_start: dict[str, str] = {}
+        self.requests: dict[str, dict[str, Any]] = {}
+        self.refuse_submit = ""
+        self.clients: list[str] = []
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._server = Server(app, lambda runner: web.UnixSite(runner, str(socket)))
+
+    def start(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        self._server.start()
+        os.chmod(self.socket, 0o600)
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        if self.silent:
+            await asyncio.sleep(0)
+            return web.Response(status=503)
+        body = json.loads(await request.read() or b"{}")
+        self.calls.append((request.method, request.path, body))
+        self.clients.append(request.headers.get("Authorization", ""))
+        match request.path.strip("/").split("/"):
+            case ["internal", "sign-in"]:
+                return self._sign_in(body)
+            case ["internal", "people", name]:
+                person = self.people.get(name)
+                return web.json_response(person) if person else refused(404, "not_found", "no such person")
+            case ["internal", "workspaces"]:
+                why = self.refuse_start.get(body["project"])
+                if why:
+                    return refused(403, "gate_closed", why, "Renew it, then start again.")
+                return web.json_response(self.plans(body["username"], body["project"]))
+            case ["internal", "workspaces", _, "events"]:
+                return web.json_response({})
+            case ["internal", "workspaces", workspace, "traffic"]:
+                return self._traffic(workspace, body)
+            case ["internal", "workspaces", workspace, "requests", *rest]:
+                return self._requests(request.method, workspace, rest, body)
+        return web.Response(status=404)
+
+    def _sign_in(self, body: dict[str, str]) -> web.Response:
+        known = self.passwords.get(body["username"])
+        if known != (body["password"], body["totp"]):
+            return refused(401, "unauthenticated", "The name, the password or the code is wrong.")
+        person = self.people[body["username"]]
+        answer = {"username": body["username"], "name": body["username"].title(), "roles": person["roles"]}
+        return web.json_response(answer)
+
+    def _traffic(self, workspace: str, body: dict[str, int]) -> web.Response:
+        book = self.traffic.setdefault(workspace, [0, 0])
+        book[0] += body["out_bytes"]
+        book[1] += body["in_bytes"]
+        reason = self.suspended.get(workspace, "")
+        return web.json_response({"suspended": bool(reason), "reason": reason})
+
+    def _requests(self, method: str, workspace: str, rest: list[str], body: Any) -> web.Response:
+        if method == "GET" and not rest:
+            mine = [found for found in self.requests.values() if found["workspace"] == workspace]
+            return web.json_response({"requests": mine})
+        if method == "GET":
+            found = self.requests.get(rest[0])
+            return web.json_response(found) if found else refused(404, "not_found", "no such request")
+        if self.refuse_submit:
+            return refused(403, "gate_closed", self.refuse_submit)
+        request = {"id": f"r{len(self.requests) + 1}", "workspace": workspace, **body}
+        self.requests[request["id"]] = request
+        return web.json_response(request, status=201)
+
+
+class StandInHub:
+    """Just the Hub's API that the guard uses. `tokens`: token → user model."""
+
+    def __init__(self, port: int) -> None:
+        self.tokens: dict[str, dict[str, Any]] = {}
+        self.activity: list[tuple[str, Any]] = []
+        self.deleted: list[str] = []
+        self.asked = 0
+        app = web.Application()
+        app.router.add_get("/hub/api/user", self._user)
+        app.router.add_post("/hub/api/users/{name}/activity", self._activity)
+        app.router.add_delete("/hub/api/users/{name}/servers/{server}", self._delete)
+        self._server = Server(app, lambda runner: web.TCPSite(runner, "127.0.0.1", port))
+        self.start, self.stop = self._server.start, self._server.stop
+
+    async def _user(self, request: web.Request) -> web.Response:
+        self.asked += 1
+        model = self.tokens.get(request.headers.get("Authorization", "").removeprefix("token "))
+        return web.json_response(model) if model else web.json_response({}, status=403)
+
+    async def _activity(self, request: web.Request) -> web.Response:
+        self.activity.append((request.match_info["name"], await request.json()))
+        return web.json_response({})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.deleted.append(f"{request.match_info['name']}/{request.match_info['server']}")
+        return web.Response(status=204)
+
+
+def owner_model(user: str, server: str) -> dict[str, Any]:
+    return {
+        "kind": "user",
+        "name": user,
+        "scopes": [f"access:servers!server={user}/{server}", f"read:users:name!user={user}"],
+    }

@@ -1,0 +1,1 @@
+"""What JupyterHub takes for the single-user server: signs the browser in and forwards what an allowlist admits."""

@@ -1,0 +1,102 @@
+"""`python -m tre.door.guard`: the guard of this host, as the settings in the environment say.
+
+Decides what is listened on: a loopback port for the proxy, a Unix socket for the spawner. Ends on SIGTERM and SIGINT;
+open websockets end with it, routes do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+
+from tre.door.guard import config
+from tre.door.guard.admin import admin_app
+from tre.door.guard.app import Guard
+from tre.door.guard.hub import Hub
+from tre.door.guard.keeper import Keeper
+from tre.door.guard.table import Workspaces
+from tre.door.internal_api import InternalApi, read_secret
+from tre.door.places import Places
+from tre.errors import TreError
+from tre.settings import Settings
+
+MAX_HEAD = 16 * 1024
+
+
+async def serve(places: Places) -> None:
+    """Run until a signal comes. Raises InvalidInput where a secret or limit cannot be used."""
+    settings = config.load(places)
+    api = InternalApi(places.settings.internal_socket, read_secret(places.secret("internal-guard.token")))
+    hub = Hub(places.hub_api_url)
+    cookie_secret = read_secret(places.secret("guard-cookie")).encode()
+    workspaces = Workspaces(settings, api, cookie_secret)
+    workspaces.load()
+    guard = Guard(workspaces, places.lab_settings)
+    front = web.ServerRunner(
+        web.Server(
+            guard.handle,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=75,
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            lingering_time=2,
+        )
+    )
+    back = web.AppRunner(admin_app(workspaces), access_log=None)
+    await front.setup()
+    await back.setup()
+    keeper = asyncio.create_task(Keeper(workspaces.all, hub, settings.lifetimes).run())
+    try:
+        await web.TCPSite(front, "127.0.0.1", places.guard_port, shutdown_timeout=2).start()
+        await open_private_site(back, places.settings.guard_socket)
+        gc.freeze()
+        await until_signal()
+    finally:
+        keeper.cancel()
+        for workspace in workspaces.all():
+            workspace.end_sockets("The guard is restarting; your kernel goes on.")
+            await workspace.meter.report()
+        await front.cleanup()
+        await back.cleanup()
+        await hub.close()
+        await api.close()
+
+
+async def open_private_site(runner: web.AppRunner, path: Path) -> None:
+    """Listen on a Unix socket with mode 0600 from its first moment."""
+    path.unlink(missing_ok=True)
+    before = os.umask(0o177)
+    try:
+        await web.UnixSite(runner, str(path)).start()
+    finally:
+        os.umask(before)
+
+
+async def until_signal() -> None:
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    await ended.wait()
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        uvloop.run(serve(Places(Settings.load())))
+    except TreError as error:
+        sys.stderr.write(f"{error.message} {error.hint}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,126 @@
+"""Which workspaces the guard serves, and their secrets.
+
+Decides what a route is and keeps the table in one 0600 file, written before a change is acknowledged, so that the guard
+comes back after `kill -9` with every route. Leaves to the spawner when routes come and go.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from tre.errors import Conflict, InvalidInput
+
+BASE_URL = re.compile(r"/user/[a-z0-9][a-z0-9._@-]*/[a-z0-9][a-z0-9-]*/")
+PLAIN = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,512}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """One running workspace.
+
+    `base_url`: where people see it; `upstream_base`: where its own server has its root; `started_at`: Unix time.
+    """
+
+    workspace_id: str
+    user: str
+    server_name: str
+    base_url: str
+    upstream_socket: str
+    upstream_base: str
+    upstream_token: str
+    hub_api_token: str
+    oauth_client_id: str
+    started_at: float
+
+    def __repr__(self) -> str:
+        return f"Route({self.workspace_id}, {self.base_url})"
+
+    @classmethod
+    def from_json(cls, data: Any) -> Route:
+        """Raises InvalidInput naming the field that is missing, of the wrong type or not plain text."""
+        names = {field.name for field in fields(cls)}
+        if not isinstance(data, dict) or data.keys() != names:
+            raise InvalidInput(f"a route has exactly the fields {', '.join(sorted(names))}", field="route")
+        for name, value in data.items():
+            number = name == "started_at"
+            if number and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise InvalidInput(f"{name} is a number of seconds", field=name)
+            if not number and (not isinstance(value, str) or not PLAIN.fullmatch(value)):
+                raise InvalidInput(f"{name} is not plain text", field=name)
+        if not BASE_URL.fullmatch(data["base_url"]):
+            raise InvalidInput("base_url is /user/<name>/<project>/", field="base_url")
+        for name in ("upstream_socket", "upstream_base"):
+            if not data[name].startswith("/"):
+                raise InvalidInput(f"{name} starts with a slash", field=name)
+        return cls(**data)
+
+
+class RouteTable:
+    """Routes by base URL, kept in `file`."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._by_base: dict[str, Route] = {}
+
+    def load(self) -> None:
+        """Read the file where it exists; an unreadable one is an error, never an empty table."""
+        try:
+            found = json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return
+        except ValueError as error:
+            raise InvalidInput(
+                f"{self._file} is damaged", field=str(self._file), hint="Restart the workspaces."
+            ) from error
+        self._by_base = {route.base_url: route for route in map(Route.from_json, found)}
+
+    def find(self, base_url: str) -> Route | None:
+        return self._by_base.get(base_url)
+
+    def by_workspace(self, workspace_id: str) -> Route | None:
+        return next((route for route in self._by_base.values() if route.workspace_id == workspace_id), None)
+
+    def all(self) -> list[Route]:
+        return list(self._by_base.values())
+
+    def put(self, route: Route) -> Route | None:
+        """Add or replace; returns what was there. Raises Conflict where the workspace has another base URL."""
+        other = self.by_workspace(route.workspace_id)
+        if other and other.base_url != route.base_url:
+            raise Conflict(f"workspace {route.workspace_id} is already served at {other.base_url}")
+        before = self._by_base.get(route.base_url)
+        if before != route:
+            self._by_base[route.base_url] = route
+            self._save()
+        return before
+
+    def remove(self, workspace_id: str) -> Route | None:
+        route = self.by_workspace(workspace_id)
+        if route:
+            del self._by_base[route.base_url]
+            self._save()
+        return route
+
+    def _save(self) -> None:
+        text = json.dumps([asdict(route) for route in self._by_base.values()])
+        write_private(self._file, text.encode())
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a 0600 file in one step; after a crash there is the old or the new one, whole."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

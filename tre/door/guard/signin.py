@@ -1,0 +1,162 @@
+"""Signing a browser in with the Hub, for one workspace.
+
+Decides who is behind a request: the Hub's OAuth (state, PKCE, code for token), a signed cookie bound to the workspace's
+path, the Hub's word on the token cached for a short time, and the owner alone let in. Requests that carry the cookie
+prove with a token derived from it that a page of this workspace sent them. Leaves the grants of access to the Hub.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlencode
+
+from aiohttp import web
+from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]
+from tornado.web import HTTPError, create_signed_value, decode_signed_value
+
+from tre.door.guard.headers import refusal_headers
+from tre.door.guard.routes import Route
+from tre.errors import Forbidden, Unauthenticated, Unavailable
+
+CACHE_SECONDS = 20
+COOKIE_DAYS = 0.5
+SESSION_COOKIE = "jupyterhub-session-id"
+XSRF_COOKIE = "_xsrf"
+
+
+class SignIn:
+    """The sign-in of one route. `session_id` is the Hub's: signing out there ends all its tokens."""
+
+    def __init__(self, route: Route, *, hub_api_url: str, cookie_secret: bytes) -> None:
+        self._route = route
+        self._secret = cookie_secret
+        server = f"{route.user}/{route.server_name}"
+        self._oauth = HubOAuth(
+            api_url=hub_api_url,
+            api_token=route.hub_api_token,
+            base_url=route.base_url,
+            oauth_client_id=route.oauth_client_id,
+            oauth_redirect_uri=f"{route.base_url}oauth_callback",
+            oauth_authorization_url="/hub/api/oauth2/authorize",
+            cache_max_age=CACHE_SECONDS,
+            access_scopes={f"access:servers!server={server}"},
+        )
+
+    def token(self, cookies: str) -> tuple[str, str]:
+        """(token, session id) from a Cookie header; raises Unauthenticated."""
+        session_id, token = "", None
+        for name, value in cookie_pairs(cookies):
+            if name == SESSION_COOKIE:
+                session_id = value
+            elif name == self._oauth.cookie_name and token is None:
+                token = decode_signed_value(self._secret, name, value.strip('"'), max_age_days=COOKIE_DAYS)
+        if not token:
+            raise Unauthenticated("sign in first")
+        return token.decode("ascii", "replace"), session_id
+
+    async def check_owner(self, token: str, session_id: str) -> None:
+        """Raises Unauthenticated where the Hub does not know the token, Forbidden for anyone but the owner."""
+        try:
+            model = await self._oauth.user_for_token(token, session_id=session_id, sync=False)
+        except HTTPError as error:
+            raise Unavailable("the sign-in service does not answer") from error
+        if not model:
+            raise Unauthenticated("your sign-in has ended")
+        owner = model.get("kind") == "user" and model.get("name") == self._route.user
+        if not owner or not self._oauth.check_scopes(self._oauth.access_scopes, model):
+            raise Forbidden("this workspace belongs to someone else")
+
+    def xsrf(self, token: str) -> str:
+        """What only a page of this workspace, in this browser, can send back."""
+        digest = hmac.new(self._secret, f"xsrf:{self._route.base_url}:{token}".encode(), hashlib.sha256).digest()
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+    def check_xsrf(self, token: str, headers: Mapping[str, str]) -> None:
+        """Raises Forbidden where the request was not sent by a page of this workspace."""
+        given = headers.get("X-XSRFToken", "")
+        if not hmac.compare_digest(given.encode(), self.xsrf(token).encode()):
+            raise Forbidden("the header X-XSRFToken is missing or wrong", hint="Reload the page.")
+
+    def begin(self, request: web.BaseRequest, next_url: str) -> web.Response:
+        """Send the browser to the Hub."""
+        verifier, challenge, method = self._oauth.generate_pkce_code_challenge()
+        name = f"{self._oauth.state_cookie_name}-{time.time_ns() % 10**8:08d}"
+        state = self._oauth.generate_state(next_url, code_verifier=verifier, cookie_name=name)
+        asked = {
+            "client_id": self._oauth.oauth_client_id,
+            "redirect_uri": self._oauth.oauth_redirect_uri,
+            "response_type": "code",
+            "state": state,
+            "code_challenge": challenge,
+            "code_challenge_method": method,
+        }
+        response = redirect(f"{self._oauth.oauth_authorization_url}?{urlencode(asked)}")
+        self._set(response, request, name, state, max_age=600)
+        return response
+
+    async def finish(self, request: web.BaseRequest, query: Mapping[str, str]) -> web.Response:
+        """The Hub sent the browser back: state, code for token, cookies. Raises Unauthenticated or Forbidden."""
+        state, code = query.get("state", ""), query.get("code", "")
+        pending = self._oauth._decode_state(state)
+        name = pending.get("cookie_name", "")
+        kept = [value for key, value in cookie_pairs(request.headers.get("Cookie", "")) if name and key == name]
+        states = {decode_signed_value(self._secret, name, value.strip('"'), max_age_days=1) for value in kept}
+        if not state or state.encode() not in states:
+            raise Forbidden("this sign-in was not begun in this browser", hint="Open the workspace again.")
+        self._oauth.clear_oauth_state(state)
+        if not code:
+            raise Forbidden("the Hub did not grant access", hint=query.get("error_description", "")[:200])
+        try:
+            token = await self._oauth.token_for_code(code, code_verifier=pending.get("code_verifier"), sync=False)
+        except HTTPError as error:
+            raise Unauthenticated("the sign-in could not be completed") from error
+        session_id = next((v for k, v in cookie_pairs(request.headers.get("Cookie", "")) if k == SESSION_COOKIE), "")
+        await self.check_owner(token, session_id)
+        response = redirect(pending.get("next_url") or self._route.base_url)
+        response.del_cookie(name, path=self._route.base_url)
+        self._set(response, request, self._oauth.cookie_name, token)
+        self.set_xsrf(response, request, token)
+        return response
+
+    def set_xsrf(self, response: web.StreamResponse, request: web.BaseRequest, token: str) -> None:
+        response.set_cookie(
+            XSRF_COOKIE,
+            self.xsrf(token),
+            path=self._route.base_url,
+            secure=scheme(request) == "https",
+            samesite="Strict",
+        )
+
+    def _set(
+        self, response: web.StreamResponse, request: web.BaseRequest, name: str, value: str, max_age: int | None = None
+    ) -> None:
+        signed = create_signed_value(self._secret, name, value).decode()
+        response.set_cookie(
+            name,
+            signed,
+            path=self._route.base_url,
+            max_age=max_age,
+            httponly=True,
+            secure=scheme(request) == "https",
+            samesite="Lax",
+        )
+
+
+def cookie_pairs(header: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each cookie, the most specific path first as browsers send them."""
+    for part in header.split(";"):
+        name, _, value = part.strip().partition("=")
+        yield name, value
+
+
+def scheme(request: web.BaseRequest) -> str:
+    """https where the proxy in front says so; it strips the header from what people send."""
+    return "https" if request.headers.get("X-Forwarded-Proto") in {"https", "wss"} else "http"
+
+
+def redirect(location: str) -> web.Response:
+    return web.Response(status=302, headers=refusal_headers() | {"Location": location})

@@ -1,0 +1,134 @@
+"""The door's way to ask the control plane: JSON over `run/internal.sock`, one token per kind of client.
+
+Decides how an answer becomes a value or one of our own errors. Leaves every decision about people, projects and budgets
+to the other side. No answer in time is `Unavailable`, never a default.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from tre import errors
+
+TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+BY_CODE: dict[str, type[errors.TreError]] = {
+    kind.code: kind
+    for kind in (
+        errors.InvalidInput,
+        errors.NotFound,
+        errors.Conflict,
+        errors.Refusal,
+        errors.Unauthenticated,
+        errors.Forbidden,
+        errors.GateClosed,
+        errors.LimitExceeded,
+        errors.Unavailable,
+        errors.Broken,
+    )
+}
+BY_STATUS: dict[int, type[errors.TreError]] = {
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    413: errors.LimitExceeded,
+    422: errors.InvalidInput,
+    429: errors.LimitExceeded,
+}
+
+
+class InternalApi:
+    """One client for the life of a process. Make it inside the event loop; close it there."""
+
+    def __init__(self, socket: Path, token: str) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(path=str(socket), limit=32),
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def sign_in(self, *, username: str, password: str, totp: str) -> dict[str, Any]:
+        """{username, name, roles}; raises Unauthenticated or LimitExceeded with words for the person."""
+        return await self._ask("POST", "/internal/sign-in", username=username, password=password, totp=totp)
+
+    async def person(self, username: str) -> dict[str, Any]:
+        """{active, roles, projects: [{slug, title, startable, reason}]}; raises NotFound."""
+        return await self._ask("GET", f"/internal/people/{quote(username, safe='')}")
+
+    async def open_workspace(self, *, username: str, project: str) -> dict[str, Any]:
+        """The launch plan as JSON; raises the gate's refusal."""
+        return await self._ask("POST", "/internal/workspaces", username=username, project=project)
+
+    async def event(self, workspace: str, event: str, reason: str = "") -> None:
+        """`event`: running, stopped or failed."""
+        await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/events", event=event, reason=reason)
+
+    async def traffic(self, workspace: str, *, out_bytes: int, in_bytes: int) -> tuple[bool, str]:
+        """(suspended, reason) after the bytes were booked."""
+        path = f"/internal/workspaces/{quote(workspace, safe='')}/traffic"
+        answer = await self._ask("POST", path, out_bytes=out_bytes, in_bytes=in_bytes)
+        suspended, reason = answer.get("suspended"), answer.get("reason")
+        if not isinstance(suspended, bool):
+            raise errors.Unavailable("the control plane's answer about traffic lacks `suspended`")
+        return suspended, str(reason or "")
+
+    async def submit(self, workspace: str, request: dict[str, Any]) -> dict[str, Any]:
+        return await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/requests", **request)
+
+    async def requests(self, workspace: str, request: str = "") -> dict[str, Any]:
+        """All requests of the workspace's project that it may see, or one."""
+        path = f"/internal/workspaces/{quote(workspace, safe='')}/requests"
+        return await self._ask("GET", f"{path}/{quote(request, safe='')}" if request else path)
+
+    async def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+        try:
+            async with self._session.request(
+                method, f"http://internal{path}", json=body if method == "POST" else None, allow_redirects=False
+            ) as response:
+                answer = await response.json(content_type=None) if response.status != 204 else {}
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise errors.Unavailable(f"the control plane does not answer ({type(error).__name__})") from error
+        if not 200 <= status < 300 or not isinstance(answer, dict):
+            raise to_error(status, answer)
+        return answer
+
+
+def to_error(status: int, answer: object) -> errors.TreError:
+    """Our own error from what the other side said; anything unreadable is Unavailable."""
+    told = answer.get("error") if isinstance(answer, dict) else None
+    if not isinstance(told, dict) or not isinstance(told.get("message"), str):
+        kind = BY_STATUS.get(status, errors.Unavailable)
+        return kind(f"the control plane answered {status}")
+    kind = BY_CODE.get(str(told.get("code"))) or BY_STATUS.get(status, errors.Unavailable)
+    return kind(
+        told["message"],
+        hint=str(told.get("hint", "")),
+        field=str(told.get("field", "")),
+        code=str(told.get("code", "")),
+    )
+
+
+def read_secret(path: Path) -> str:
+    """The text of a secret file; raises InvalidInput where others may read it, it is missing or empty."""
+    try:
+        found = os.stat(path)
+        text = path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.InvalidInput(
+            f"the secret file {path.name} cannot be read ({type(error).__name__})", field=str(path)
+        ) from error
+    if not text or stat.S_IMODE(found.st_mode) & 0o077:
+        raise errors.InvalidInput(
+            f"the secret file {path.name} is empty or readable by others", field=str(path), hint=f"chmod 600 {path}"
+        )
+    return text

@@ -1,0 +1,130 @@
+"""Where the door's parts find each other.
+
+Decides ports (the five from the port for people on), files and the names of the door's secrets, all from `Settings`.
+Leaves to `tre.stack` who starts what.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from tre.settings import Settings, make_private_folder
+
+#: Random 32 bytes in hex each, made once. The internal API compares `internal-<client>.token`.
+GENERATED_SECRETS = (
+    "guard-cookie",
+    "hub-cookie",
+    "internal-guard.token",
+    "internal-hub.token",
+    "internal-intake.token",
+    "traefik-api.password",
+    "tre-web.secret",
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    settings: Settings
+
+    # Loopback ports. Traefik reaches its backends over TCP only.
+
+    @property
+    def public_port(self) -> int:
+        """Traefik: the one port for people."""
+        return self.settings.port
+
+    @property
+    def hub_port(self) -> int:
+        return self.settings.port + 1
+
+    @property
+    def guard_port(self) -> int:
+        return self.settings.port + 2
+
+    @property
+    def web_port(self) -> int:
+        """The api process: everything below `/tre/`."""
+        return self.settings.port + 3
+
+    @property
+    def traefik_api_port(self) -> int:
+        return self.settings.port + 4
+
+    @property
+    def hub_api_url(self) -> str:
+        return f"http://127.0.0.1:{self.hub_port}/hub/api"
+
+    @property
+    def guard_url(self) -> str:
+        return f"http://127.0.0.1:{self.guard_port}"
+
+    @property
+    def web_url(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
+
+    # Files. The folder holds the routes' tokens: 0700.
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.state / "door"
+
+    @property
+    def routes_file(self) -> Path:
+        return self.folder / "routes.json"
+
+    @property
+    def lab_settings(self) -> Path:
+        return self.folder / "lab"
+
+    @property
+    def guard_limits(self) -> Path:
+        """Optional; see `tre.door.guard.config`."""
+        return self.folder / "guard.json"
+
+    @property
+    def traefik_static(self) -> Path:
+        return self.folder / "traefik.toml"
+
+    @property
+    def traefik_rules(self) -> Path:
+        return self.folder / "rules.toml"
+
+    @property
+    def hub_database_url(self) -> Path:
+        """Secret file with the SQLAlchemy URL of the Hub's own database."""
+        return self.settings.secret_file("hub-database.url")
+
+    @property
+    def intake_public_key(self) -> Path:
+        """PEM of the Ed25519 key that signs intake tokens; public, so it may be read by all."""
+        return self.folder / "intake-key.pem"
+
+    def secret(self, name: str) -> Path:
+        return self.settings.secret_file(name)
+
+    def prepare(self) -> None:
+        """Make the folders and every secret that is missing; what exists is left alone."""
+        for folder in (self.settings.state, self.folder, self.secret("x").parent, self.settings.run):
+            make_private_folder(folder)
+        for name in GENERATED_SECRETS:
+            make_secret(self.secret(name))
+
+
+def make_secret(path: Path) -> None:
+    """A new random secret in a 0600 file, unless there is one. Whole or not at all."""
+    if path.exists():
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
