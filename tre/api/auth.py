@@ -6,7 +6,8 @@ Decides nothing about rights; that is the rules' business. A missing or wrong to
 from __future__ import annotations
 
 import hmac
-from typing import Annotated
+from enum import StrEnum
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
@@ -39,13 +40,28 @@ def current_actor(request: Request, platform: PlatformHere) -> Actor:
         raise
 
 
-def internal_caller(request: Request, platform: PlatformHere) -> None:
-    """The door's processes show the token of `secrets/internal.token`; the socket lies in a 0700 folder."""
-    expected = platform.settings.secret_file("internal.token").read_text().strip()
-    if not expected or not hmac.compare_digest(bearer(request).encode(), expected.encode()):
-        refusal = Unauthenticated("The internal API needs its token.")
-        record_refusal(platform.db, ANYBODY, "internal.call", f"path:{request.url.path[:200]}", refusal)
-        raise refusal
+class Client(StrEnum):
+    """Who may call the internal API; each has its own token in a 0600 file and its own routes."""
+
+    hub = "hub"
+    guard = "guard"
+    intake = "intake"
+    machine = "machine"
+
+
+def only(*clients: Client) -> Any:
+    """A dependency that admits the named clients by their tokens; the socket itself lies in a 0700 folder."""
+
+    def check(request: Request, platform: PlatformHere) -> None:
+        shown = bearer(request).encode()
+        expected = [platform.settings.secret_file(f"internal-{client}.token") for client in clients]
+        tokens = [path.read_text().strip().encode() for path in expected if path.exists()]
+        if not any(hmac.compare_digest(shown, token) for token in tokens if token):
+            refusal = Unauthenticated("The internal API needs the token of a client that may call this.")
+            record_refusal(platform.db, ANYBODY, "internal.call", f"path:{request.url.path[:200]}", refusal)
+            raise refusal
+
+    return Depends(check)
 
 
 CurrentActor = Annotated[Actor, Depends(current_actor)]

@@ -14,7 +14,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import Field
 
-from tre.api.auth import PlatformHere
+from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body, Line, Name
 from tre.audit import Actor
 from tre.door import tokens
@@ -63,20 +63,20 @@ class TrafficBody(Body):
     in_bytes: int = Field(ge=0, le=1 << 50)
 
 
-@router.post("/bootstrap", status_code=201)
+@router.post("/bootstrap", status_code=201, dependencies=[only(Client.machine)])
 def bootstrap(body: Bootstrap, platform: PlatformHere) -> dict[str, Any]:
     """The first administrator: whoever can read the internal token is on the machine as its owner."""
     made = people.bootstrap(platform.db, platform.secrets, **body.model_dump())
     return {"username": made.username, "totp_secret": made.totp_secret, "totp_uri": made.totp_uri}
 
 
-@router.post("/sign-in")
+@router.post("/sign-in", dependencies=[only(Client.hub)])
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
     who = signin.sign_in(platform.db, platform.secrets, **body.model_dump(), via="web")
     return {"username": who.username, "name": who.name, "roles": sorted(who.roles)}
 
 
-@router.get("/people/{username}")
+@router.get("/people/{username}", dependencies=[only(Client.hub)])
 def person(username: str, platform: PlatformHere) -> dict[str, Any]:
     """Whether the account is active, and the person's projects, each startable or with the reasons why not."""
     now = platform.db.clock()
@@ -92,7 +92,7 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
         return {"username": username, "name": found.name, "active": found.active, "roles": roles, "projects": listed}
 
 
-@router.post("/workspaces", status_code=201)
+@router.post("/workspaces", status_code=201, dependencies=[only(Client.hub)])
 def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     """The launch plan, its intake token included. The gate is evaluated now."""
     with platform.db.read() as session:
@@ -111,13 +111,13 @@ def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     return answer
 
 
-@router.post("/workspaces/{workspace_id}/events")
+@router.post("/workspaces/{workspace_id}/events", dependencies=[only(Client.hub)])
 def report(workspace_id: str, body: Event, platform: PlatformHere) -> dict[str, Any]:
     workspaces.report(platform.db, platform.secrets, workspace_id, WorkspaceState(body.event), body.reason)
     return {"workspace": workspace_id, "event": body.event}
 
 
-@router.post("/workspaces/{workspace_id}/traffic")
+@router.post("/workspaces/{workspace_id}/traffic", dependencies=[only(Client.guard)])
 def traffic(workspace_id: str, body: TrafficBody, platform: PlatformHere) -> dict[str, Any]:
     verdict = workspaces.book_traffic(platform.db, workspace_id, out_bytes=body.out_bytes, in_bytes=body.in_bytes)
     return {"suspended": verdict.suspended, "reason": verdict.reason}

@@ -38,7 +38,7 @@ def _internal(method: str, path: str, body: dict[str, Any]) -> Any:
 
     settings = Settings.load()
     try:
-        token = settings.secret_file("internal.token").read_text().strip()
+        token = settings.secret_file("internal-machine.token").read_text().strip()
         transport = httpx.HTTPTransport(uds=str(settings.internal_socket))
         with httpx.Client(transport=transport, base_url="http://internal", timeout=60) as client:
             response = client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})

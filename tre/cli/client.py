@@ -28,9 +28,16 @@ KINDS: tuple[type[TreError], ...] = (
     errors.Broken,
 )
 _BY_CODE = {kind.code: kind for kind in KINDS}
-_BY_STATUS = {401: errors.Unauthenticated, 403: errors.Refusal, 404: errors.NotFound, 409: errors.Conflict,
-              413: errors.LimitExceeded, 422: errors.InvalidInput, 429: errors.LimitExceeded, 503: errors.Unavailable}
-              # fmt: skip
+_BY_STATUS: dict[int, type[TreError]] = {
+    401: errors.Unauthenticated,
+    403: errors.Refusal,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    413: errors.LimitExceeded,
+    422: errors.InvalidInput,
+    429: errors.LimitExceeded,
+    503: errors.Unavailable,
+}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ GENERATED_SECRETS = (
     "internal-guard.token",
     "internal-hub.token",
     "internal-intake.token",
+    "internal-machine.token",
     "traefik-api.password",
     "tre-web.secret",
 )

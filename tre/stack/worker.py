@@ -1,0 +1,71 @@
+"""`python -m tre.stack.worker`: the platform's own steps, again and again.
+
+The state is the queue: each step asks the database what is due, claims one with a row lock and a lease, does it, and
+records it. A worker that is killed loses nothing; another takes over when the lease ends. Decides only how often each
+step is asked and that one that fails does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tre.api.platform import Platform, build_platform
+from tre.errors import TreError
+from tre.settings import Settings
+from tre.stack.steps import steps_of
+
+log = logging.getLogger("tre.worker")
+WORST_PAUSE = 30.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """`run` does one piece of work and says whether there was any; after a pass with nothing to do, `pause` seconds
+    rest.
+    """
+
+    name: str
+    run: Callable[[], bool]
+    pause: float
+
+
+def repeat(step: Step, leave: threading.Event) -> None:
+    """Runs a step until `leave` is set. Failures are logged without the values they carry and slow the step down."""
+    failures = 0
+    while not leave.is_set():
+        try:
+            busy, failures = step.run(), 0
+        except TreError as error:
+            busy, failures = False, failures + 1
+            log.warning("%s: %s", step.name, error.message)
+        except Exception as error:
+            busy, failures = False, failures + 1
+            log.error("%s: %s", step.name, type(error).__name__, exc_info=True)
+        if not busy:
+            leave.wait(min(step.pause * 2 ** min(failures, 8), WORST_PAUSE))
+
+
+def run(platform: Platform, leave: threading.Event) -> None:
+    threads = [threading.Thread(target=repeat, args=(step, leave), name=step.name) for step in steps_of(platform)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    leave = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leave.set())
+    run(build_platform(Settings.load()), leave)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
