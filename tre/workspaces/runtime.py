@@ -26,7 +26,9 @@ from typing import Any
 from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.workspaces.plan import IDENTIFIER, LaunchPlan
 from tre.workspaces.sandbox.arguments import Image
-from tre.workspaces.sandbox.keeper import Order
+from tre.workspaces.sandbox.cgroups import remove_left
+from tre.workspaces.sandbox.keeper import ALREADY
+from tre.workspaces.sandbox.order import Order
 from tre.workspaces.sandbox.status import Status, locked, read_status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,6 +81,8 @@ class SandboxRuntime:
                 keeper.stdin.close()
             answer = _read_answer(keeper.stdout.fileno(), self.start_seconds)
         state = {"workspace_id": plan.workspace_id}
+        if answer == ALREADY:
+            raise Conflict(f"workspace {plan.workspace_id} is already running", hint="Stop it first.")
         if answer != "running":
             self.stop(state)
             raise Unavailable(f"workspace {plan.workspace_id} did not start: {answer}")
@@ -111,6 +115,7 @@ class SandboxRuntime:
             time.sleep(0.02)
         if locked(folder):
             raise Unavailable(f"workspace {state['workspace_id']} does not stop")
+        remove_left(state["workspace_id"])
         shutil.rmtree(folder, ignore_errors=True)
 
     def jupyter_socket(self, state: Mapping[str, Any]) -> Path:

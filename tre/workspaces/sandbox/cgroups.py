@@ -140,6 +140,15 @@ def _held(folder: Path, hierarchy: Hierarchy, limits: Limits, wanted: frozenset[
         yield controller
 
 
+def remove_left(name: str) -> None:
+    """Remove groups whose keeper was killed before it could."""
+    with contextlib.suppress(OSError, ValueError):
+        for hierarchy in hierarchies():
+            for parent in (hierarchy.mount / DELEGATED, hierarchy.own):
+                with contextlib.suppress(OSError):
+                    (parent / f"tre-{name}").rmdir()
+
+
 def delegate(uid: int, gid: int) -> list[Path]:
     """As root: one group per hierarchy in which this ordinary user may make more. Returns the folders made."""
     made = []

@@ -82,6 +82,7 @@ NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, 
 AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 SOCKET_TYPE_MASK, SOCKET_TYPES = 0xF, (1, 2, 5)  # stream, datagram, seqpacket
 SOCKET_PROTOCOLS = (0, 6, 17)  # the default, TCP, UDP
+SOCKET_CALLS = frozenset({"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4"})
 SET_ID_BITS = 0o6000
 CREATES = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: only then is there a mode argument
 FILE_TYPE_MASK, NODE_TYPES = 0o170000, (0, 0o100000, 0o010000, 0o140000)  # regular, FIFO, socket
@@ -128,9 +129,12 @@ PROCESS_CONTROLS = (
 )
 
 
-def program(architecture: str) -> tuple[Instruction, ...]:
-    """The filter for `x86_64` or `aarch64`; KeyError for any other: there is no filter, so nothing may run."""
-    numbers = TABLES[architecture]
+def program(architecture: str, *, sockets: bool = True) -> tuple[Instruction, ...]:
+    """The filter for `x86_64` or `aarch64`; KeyError for any other: there is no filter, so nothing may run.
+
+    `sockets=False` is for code that needs none at all, such as what reads a submitted file.
+    """
+    numbers = {name: number for name, number in TABLES[architecture].items() if sockets or name not in SOCKET_CALLS}
     return (
         load(ARCHITECTURE),
         *unless(JUMP_EQUAL, AUDIT_ARCHITECTURE[architecture], [give(KILL_PROCESS)]),

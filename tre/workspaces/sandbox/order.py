@@ -1,0 +1,35 @@
+"""What a runtime orders from a keeper, as it travels over standard input. It holds the plan, and so its secrets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from tre.workspaces.plan import LaunchPlan
+from tre.workspaces.sandbox.arguments import Image
+
+
+@dataclass(frozen=True)
+class Order:
+    """What `runtime` asks of a keeper: the plan, the workspace's folder, and our own files on this machine."""
+
+    plan: LaunchPlan
+    folder: Path
+    environment: Path
+    image: Image
+
+    def to_json(self) -> str:
+        """For the keeper's standard input."""
+        image = [self.image.start, self.image.ipython, list(self.image.packages)]
+        parts = {"folder": str(self.folder), "environment": str(self.environment), "image": image}
+        return json.dumps(parts | {"plan": json.loads(self.plan.to_json())})
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        """The order from `to_json`'s text."""
+        parts = json.loads(text)
+        start, ipython, packages = parts["image"]
+        image = Image(start, ipython, tuple((name, folder) for name, folder in packages))
+        plan = LaunchPlan.from_dict(parts["plan"])
+        return cls(plan, Path(parts["folder"]), Path(parts["environment"]), image)
