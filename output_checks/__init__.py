@@ -1,0 +1,62 @@
+"""output_checks: disclosure control for tables, models and figures.
+
+Stand-alone: imports nothing of the platform. Everything is loaded when first used, so that importing costs
+next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from output_checks import published as published
+    from output_checks.against import compare_published as compare_published
+    from output_checks.appetites import Profile as Profile
+    from output_checks.appetites import profiles as profiles
+    from output_checks.engine import check as check
+    from output_checks.errors import BadInput as BadInput
+    from output_checks.errors import OutputCheckError as OutputCheckError
+    from output_checks.errors import Unreadable as Unreadable
+    from output_checks.errors import Unsafe as Unsafe
+    from output_checks.figures import check_figure as check_figure
+    from output_checks.findings import Finding as Finding
+    from output_checks.mitigate import Mitigated as Mitigated
+    from output_checks.models import check_model as check_model
+    from output_checks.report import Report as Report
+    from output_checks.spec import TableSpec as TableSpec
+    from output_checks.verdict import Verdict as Verdict
+    from output_checks.where import col as col
+
+_HOME = {
+    "BadInput": "errors",
+    "Finding": "findings",
+    "Mitigated": "mitigate",
+    "OutputCheckError": "errors",
+    "Profile": "appetites",
+    "Report": "report",
+    "TableSpec": "spec",
+    "Unreadable": "errors",
+    "Unsafe": "errors",
+    "Verdict": "verdict",
+    "check": "engine",
+    "check_figure": "figures",
+    "check_model": "models",
+    "compare_published": "against",
+    "col": "where",
+    "profiles": "appetites",
+}
+_MODULES = ("published",)
+__all__ = sorted([*_HOME, *_MODULES])
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"output_checks.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module 'output_checks' has no attribute {name!r}")
+    return getattr(import_module(f"output_checks.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

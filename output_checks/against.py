@@ -1,0 +1,239 @@
+"""A published table against the data that it claims to show, cell by cell.
+
+Decides for each published cell whether it is equal, suppressed, rounded as declared, a total of what is shown,
+or different; whether something disclosive was published; and whether suppressed cells can be worked out. This
+is how a submitted table becomes *verified*. Leaves evidence to `check` and reading files to `published`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from output_checks.appetites import Profile
+from output_checks.attacker import recoverable
+from output_checks.cells import Evidence
+from output_checks.engine import check
+from output_checks.equations import percent_groups, sums
+from output_checks.errors import Unreadable
+from output_checks.findings import Finding
+from output_checks.layout import cell_keys, label_text, parse_label
+from output_checks.published import TOTALS, Published, PublishedCell, cell, read
+from output_checks.report import BY_ID, Report
+from output_checks.spec import MISSING, TableSpec
+from output_checks.totals import expected_values, rounded
+
+NEAR = 1e-9
+
+
+def compare_published(
+    spec: TableSpec | dict[str, Any],
+    data: Any,
+    cells: Any,
+    profile: str | Path | Profile = "sacro",
+) -> Report:
+    """The verdict on a table as published: recomputed from `data` and compared with `cells`.
+
+    cells is what `published.read` gives, the path of the written file, or a list of {"labels": {…}, "value":
+    …}. The specification cannot loosen the profile. Findings: those of every rule for disclosive cells that
+    were published, `mismatch`, `missing_cell`, `unknown_cell`, `unreadable_cell`, `recoverable`, `rounding`.
+    """
+    table = spec if isinstance(spec, TableSpec) else TableSpec.from_dict(spec)
+    report = check(table, data, profile, may_loosen=False)
+    return compare(report, named(cells, table))
+
+
+def named(cells: Any, spec: TableSpec) -> list[PublishedCell]:
+    """Published cells from a file, a grid or plain values."""
+    if isinstance(cells, str | Path | bytes):
+        cells = read(cells)
+    if isinstance(cells, Published):
+        return cells.cells(spec)
+    out = []
+    for item in cells:
+        if isinstance(item, PublishedCell):
+            out.append(item)
+        else:
+            labels = {name: "" if text is None else label_text(text) for name, text in item["labels"].items()}
+            value = item.get("value")
+            out.append(cell(labels, "" if value is None else str(value)))
+    return out
+
+
+def compare(report: Report, cells: list[PublishedCell]) -> Report:
+    """The verdict on published cells given the report on the true table."""
+    e = report.evidence
+    placed, problems = place(e, cells)
+    problems += _completeness(report, placed)
+    shown = {i: c for i, c in placed.items() if c.value is not None}
+    accepted, found = _values(report, shown)
+    problems += found
+    problems += _unsuppressed(report, shown, accepted)
+    problems += _worked_out(report, shown)
+    severities = {rule: (severity, mask) for rule, (severity, mask) in report.masks.items() if severity != "fail"}
+    return replace(report, masks=severities, extra=(*report.extra, *problems))
+
+
+def place(e: Evidence, cells: list[PublishedCell]) -> tuple[dict[int, PublishedCell], list[Finding]]:
+    """Each published cell at its position in the evidence; findings for those that have none or are there twice."""
+    at = {int(key): i for i, key in enumerate(e.keys.tolist()) if e.published[i]}
+    codes_of = [{label: i for i, label in enumerate(axis.labels)} for axis in e.axes]
+    placed: dict[int, PublishedCell] = {}
+    problems: list[Finding] = []
+    for c in cells:
+        i = _position(e, c, codes_of, at)
+        if not c.readable:
+            problems.append(_about(c, "unreadable_cell", f"{c.text!r} is neither a number nor a sign of suppression."))
+        elif i is None:
+            if c.value is not None:
+                problems.append(_about(c, "unknown_cell", "The declared table has no such cell."))
+        elif i in placed:
+            problems.append(_about(c, "unknown_cell", "The cell is there twice."))
+        else:
+            placed[i] = c
+    return placed, problems
+
+
+def _position(e: Evidence, c: PublishedCell, codes_of: list[dict[Any, int]], at: dict[int, int]) -> int | None:
+    import numpy as np
+
+    codes = []
+    for axis, code_of in zip(e.axes, codes_of, strict=True):
+        text = c.labels.get(axis.name, "")
+        code = code_of.get(parse_label(text, axis.kind))
+        if code is None and text in ("", "nan", "NaN", MISSING):
+            code = code_of.get(None, -1 if text == "" else None)
+        if code is None and (text == e.spec.total or text in TOTALS):
+            code = -1
+        if code is None:
+            return None
+        codes.append(code)
+    return at.get(int(cell_keys(np.array([codes]), e.axes)[0]))
+
+
+def _completeness(report: Report, placed: dict[int, PublishedCell]) -> list[Finding]:
+    """Cells with people in them that the file does not mention: not wrong, but the checker must know."""
+    e = report.evidence
+    lost = [i for i in e.published.nonzero()[0].tolist() if i not in placed and e.units[i] > 0]
+    if not placed:
+        raise Unreadable("the file holds no cell of the declared table.", field="table", remedy="Check the dimensions.")
+    if not lost:
+        return []
+    why = f"{len(lost)} cells of the declared table are not in the file; they count as suppressed."
+    return [
+        Finding("missing_cell", "note", why, "Declare the table that is in the file.", evidence={"cells": len(lost)})
+    ]
+
+
+def _values(report: Report, shown: dict[int, PublishedCell]) -> tuple[set[int], list[Finding]]:
+    """Which cells are rounded as declared, and findings for values that are none of what they may be."""
+    import numpy as np
+
+    e, problems, accepted = report.evidence, [], set()
+    visible = np.zeros(len(e), dtype=bool)
+    visible[list(shown)] = True
+    allowed = expected_values(report, visible)
+    for i, c in shown.items():
+        assert c.value is not None
+        if e.mode is not None and e.mode[i] is not None and str(e.mode[i]) == c.text.strip():
+            continue
+        value, near = float(c.value), c.slack + NEAR * max(1.0, abs(float(c.value)))
+        options = [values[i] for values in allowed.values()]
+        if any(abs(value - option) <= near for option in options if option == option):
+            accepted.add(i)
+        elif value == 0 and e.n[i] == 0:
+            continue
+        else:
+            truth = report.value(i)
+            why = f"The file says {c.text.strip()}, the data say {truth if truth is None else format(truth, '.10g')}."
+            problems.append(
+                _about(c, "mismatch", why, "Write the table again from the pinned data, or correct its specification.")
+            )
+    return accepted if e.spec.rounded_by else set(), problems
+
+
+def _unsuppressed(report: Report, shown: dict[int, PublishedCell], accepted: set[int]) -> list[Finding]:
+    """Disclosive cells that were published although a rule fails them."""
+    declared, problems = report.spec.rounded_by, []
+    hides = declared is not None and declared[0] == "midpoint" and declared[1] == report.profile.midpoint_base
+    for rule_id, (severity, mask) in report.masks.items():
+        if severity != "fail":
+            continue
+        for i in (mask & report.evidence.published).nonzero()[0].tolist():
+            c = shown.get(i)
+            if c is None or _harmless(report, i, c) or (hides and i in accepted and rule_id in ("threshold", "zero")):
+                continue
+            finding = report._finding(rule_id, severity, i)
+            where = f" (line {c.place[0]}, column {c.place[1]} of the file)" if c.place[0] else ""
+            problems.append(replace(finding, why=f"{finding.why} It was published as {c.text.strip()}{where}."))
+    return problems
+
+
+def _harmless(report: Report, i: int, c: PublishedCell) -> bool:
+    """A total that differs from the true one because it adds up only what is shown says nothing of the hidden
+    rest.
+    """
+    e = report.evidence
+    is_total = bool((e.codes[i] < 0).any())
+    truth = float(e.value[i]) if e.mode is None else float("nan")
+    return is_total and c.value is not None and abs(float(c.value) - truth) > c.slack + NEAR * max(1.0, abs(truth))
+
+
+def _worked_out(report: Report, shown: dict[int, PublishedCell]) -> list[Finding]:
+    """Suppressed cells that follow from what is shown."""
+    import numpy as np
+
+    e = report.evidence
+    unknown = e.published.copy()
+    exact = np.zeros(len(e), dtype=bool)
+    for i, c in shown.items():
+        assert c.value is not None
+        unknown[i] = False
+        truth = float(e.value[i]) if e.mode is None else float("nan")
+        exact[i] = abs(float(c.value) - truth) <= c.slack + NEAR * max(1.0, abs(truth))
+    system = sums(e)
+    true_totals = exact[system.total] | unknown[system.total]
+    keep = true_totals[system.equation] if len(system) else np.zeros(0, dtype=bool)
+    if e.spec.rounded_by is None and not true_totals.all() and len(system):
+        numbers = np.cumsum(true_totals) - 1
+        system = type(system)(numbers[system.equation[keep]], system.member[keep], system.total[true_totals])
+    found = recoverable(system, unknown) if e.spec.rounded_by is None else np.zeros(len(e), dtype=bool)
+    found |= _percent_gaps(e, unknown, exact)
+    return [_recovered(report, i) for i in (found & report.primary).nonzero()[0].tolist()]
+
+
+def _percent_gaps(e: Evidence, unknown: Any, exact: Any) -> Any:
+    """Percentages that are what is missing to 100."""
+    import numpy as np
+
+    group = percent_groups(e)
+    found = np.zeros(len(e), dtype=bool)
+    if not (group >= 0).any():
+        return found
+    gaps = np.bincount(group[(group >= 0) & unknown], minlength=int(group.max()) + 1)
+    told = np.bincount(group[(group >= 0) & exact], minlength=int(group.max()) + 1)
+    alone = (gaps == 1) & (told > 0)
+    inside = (group >= 0) & unknown
+    found[inside] = alone[group[inside]]
+    return found
+
+
+def _recovered(report: Report, i: int) -> Finding:
+    rules = [rule for rule, (severity, mask) in report.masks.items() if severity == "fail" and mask[i]]
+    return Finding(
+        "recoverable",
+        "fail",
+        f"The suppressed cell ({', '.join(BY_ID[rule].id for rule in rules)}) follows exactly from what is published.",
+        "Use totals of the published cells, suppress a further cell in the same row and column, or leave totals out.",
+        cell=report._labels(i, 0, len(report.spec.dimensions)),
+        evidence=report.shown_evidence(i),
+    )
+
+
+def _about(c: PublishedCell, rule: str, why: str, remedy: str = "Write the table again.") -> Finding:
+    where = {"line": c.place[0], "column": c.place[1]} if c.place[0] else {}
+    return Finding(rule, "fail", why, remedy, cell=dict(c.labels), evidence={"published": c.text, **where})
+
+
+__all__ = ["compare", "compare_published", "named", "place", "rounded"]
