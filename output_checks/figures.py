@@ -28,9 +28,7 @@ def check_figure(figure: Any, *, profile: str | Profile = "sacro") -> Verdict:
     series = list(_series(figure))
     findings = [finding for item in series for finding in _judge(item, house)]
     if not series:
-        findings.append(
-            Finding("unreadable", "fail", "Nothing that can be checked is in the figure.", "Give its data.")
-        )
+        findings.append(Finding("unreadable", "fail", "Nothing in the figure can be checked.", "Give its data."))
     evidence = {"series": [{"kind": item["kind"], "points": len(item["values"])} for item in series]}
     return Verdict("figure", tuple(findings), house.id, evidence)
 
@@ -53,7 +51,7 @@ def _series(figure: Any) -> Iterator[dict[str, Any]]:
 def _axes(ax: Any) -> Iterator[dict[str, Any]]:
     from matplotlib.container import BarContainer
 
-    barred = set()
+    barred: set[int] = set()
     for container in ax.containers:
         if isinstance(container, BarContainer):
             barred.update(map(id, container.patches))

@@ -139,7 +139,7 @@ def _exact_fit(fit: Fit) -> Iterator[Finding]:
     error = float(np.abs(fit.outcome - fit.fitted).max()) if len(fit.outcome) else 0.0
     if spread == 0 or error <= 1e-7 * max(spread, EXACT):
         yield Finding(
-            "perfect_fit", "fail", "The model reproduces every outcome, so anyone with the regressors knows the outcome.",
+            "perfect_fit", "fail", "The model reproduces every outcome, so the regressors tell the outcome.",
             "Do not release the coefficients.", evidence={"largest_residual": error},
         )  # fmt: skip
 
@@ -157,7 +157,8 @@ def _dummies(fit: Fit, house: Profile) -> Iterator[Finding]:
             if below_limit(few, house.threshold):
                 yield Finding(
                     "dummy", "fail", f"{name} = {value:g} for {few} units only; its coefficient describes them.",
-                    "Merge the category with another or leave it out.", cell={"variable": name}, evidence={"units": few},
+                    "Merge the category with another or leave it out.", cell={"variable": name},
+                    evidence={"units": few},
                 )  # fmt: skip
                 break
 

@@ -156,9 +156,9 @@ def _is_number(name: str) -> bool:
 
 def holistic_sql(r: Records, sets: list[Set], measure: str) -> str:
     """A statistic `x` that totals do not inherit from cells (median, std, extremes), per cell of every set,
-    with the number of records below it, equal to it and above it.
+    with the number of records (of contributors, where there are such) below it, equal to it and above it.
     """
-    parts = []
+    parts, who = [], "count(DISTINCT u)" if r.contributor else "count(*)"
     for i, levels in enumerate(sets):
         labels, groups = chosen(r, levels, "src.")
         names = [f"k{j}_{level}" for j, level in enumerate(levels) if level >= 0]
