@@ -1,3 +1,8 @@
 """What every test may ask for: see tests/fixtures."""
 
-pytest_plugins = ["tests.fixtures.folders", "tests.fixtures.postgres"]
+pytest_plugins = [
+    "tests.fixtures.folders",
+    "tests.fixtures.postgres",
+    "tests.fixtures.database",
+    "tests.fixtures.people",
+]
