@@ -202,7 +202,7 @@ def revoke(db: Database, leases: Leases, workspace_id: str) -> None:
     with db.read() as session:
         workspace = get(session, workspace_id)
         if workspace.lease_accessor is None or workspace.lease_revoked_at is not None:
-            return None
+            return
     leases.revoke(workspace.lease_accessor)
     with use_case(db, SYSTEM, "credential.revoke", f"workspace:{workspace_id}") as case:
         held = get(case.session, workspace_id, lock=True)

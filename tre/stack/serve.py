@@ -1,4 +1,4 @@
-"""`python -m tre.api`: two applications in one process, each with a listener of its own.
+"""`python -m tre.stack.serve`: two applications in one process, each with a listener of its own.
 
 The public one (API and pages) listens on a loopback port, because Traefik reaches its backends over TCP only; the
 internal one on a Unix socket that only the platform's own user may connect to.
