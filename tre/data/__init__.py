@@ -1,1 +1,1 @@
-"""Safe data: dataset register, row filters, grants, pinned extracts with pseudonyms, and what a workspace sees of them."""
+"""Safe data: dataset register, grants, pinned extracts with pseudonyms, and what a workspace sees."""

@@ -1,4 +1,4 @@
-"""Tables of the data room: the register, each controller's decisions, and the extracts with their one table of transitions."""
+"""Tables of the data room: the register, each controller's decisions, the extracts and their table of transitions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ TRANSITIONS: dict[ExtractState, frozenset[ExtractState]] = {
 
 
 class Dataset(Base):
-    """One dataset of one controller (`organisation_slug`). `source` is {"schema", "table"} or {"folder"}.
+    """One dataset of one controller (`organisation_slug`). `source` is {"table"} or {"folder"}, inside what is the
+    organisation's.
 
     `row_count`, `unit_count` and everything in `variables` is what the catalogue shows: already disclosure-controlled.
     """

@@ -1,0 +1,87 @@
+"""DuckDB locked down: what the platform reads and writes with it, and nothing else on the machine.
+
+Decides the settings of every connection: only the named files can be opened, no extension is loaded or fetched, names
+of Python variables are no tables, and the settings cannot be changed afterwards, so that neither a file's content nor
+a mistake in a query reaches further. Leaves the queries to others; column names come from `quote`, values are bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from tre.errors import InvalidInput, TreError, Unavailable
+
+MEMORY = "1GB"
+#: Kinds of variables by DuckDB's type; what is not here is not registered.
+KINDS = {
+    "VARCHAR": "text",
+    "UUID": "text",
+    "BOOLEAN": "bool",
+    "DATE": "date",
+    "FLOAT": "float",
+    "DOUBLE": "float",
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"), "int"),
+    **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "time"),
+}
+#: The one type that each kind has in an extract.
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "bool": "BOOLEAN",
+    "date": "DATE",
+    "float": "DOUBLE",
+    "int": "BIGINT",
+    "time": "TIMESTAMP",
+}
+
+
+@contextmanager
+def locked(files: Sequence[str], work: Path, *, memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that may open `files` and, when its memory is full, write temporary files below `work`.
+
+    Translates DuckDB's errors: out of memory or disk is `Unavailable`, everything else `InvalidInput` about the data.
+    """
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "allow_persistent_secrets": False,
+        "python_enable_replacements": False,
+        "preserve_insertion_order": False,
+        "memory_limit": memory,
+        "temp_directory": str(work / "spill"),
+    }
+    connection = duckdb.connect(config=config)
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET allowed_paths = ?", [list(files)])
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+    except duckdb.Error as error:
+        raise translated(error) from None
+    finally:
+        connection.close()
+
+
+def translated(error: duckdb.Error) -> TreError:
+    """Only the class of the error is told: its text may quote a value of the data."""
+    if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
+        return Unavailable("The extract engine ran out of memory or disk.", hint="Make room, then build it again.")
+    kind = type(error).__name__.removesuffix("Exception")
+    return InvalidInput(
+        f"The data could not be read ({kind}).", field="source", hint="Check that the files are whole and of one shape."
+    )
+
+
+def quote(name: str) -> str:
+    """A name as SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def kind_of(sql_type: str) -> str | None:
+    """The kind of a column, None where it is not supported (nested, binary, time of day)."""
+    return "float" if sql_type.startswith("DECIMAL") else KINDS.get(sql_type)
