@@ -6,7 +6,7 @@
         title="Visits by plan",
         context="Table 2 of the paper: visits per person and year.",
         controls="Threshold 10, values rounded to 5.",
-        tables={"counts.csv": ({"rows": ["plan"], "unit": "person"}, frame)},
+        tables={"counts.csv": release.Table("visits", {"rows": ["plan"], "unit": "person"}, frame)},
     )
     release.status(receipt.request)
 
@@ -18,6 +18,6 @@ from __future__ import annotations
 
 from release.client import Receipt, requests, status, submit
 from release.errors import PreflightFailed, ReleaseError
-from release.files import File
+from release.files import File, Table
 
-__all__ = ["File", "PreflightFailed", "Receipt", "ReleaseError", "requests", "status", "submit"]
+__all__ = ["File", "PreflightFailed", "Receipt", "ReleaseError", "Table", "requests", "status", "submit"]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from release import preflight, transport
 from release.errors import PreflightFailed, ReleaseError
-from release.files import collect, read
+from release.files import Table, collect, read
 
 LARGEST_FILE = 64 << 20
 LARGEST_REQUEST = 256 << 20
@@ -39,28 +39,28 @@ def submit(
     title: str,
     context: str,
     controls: str,
-    tables: Mapping[str, Any] | None = None,
+    tables: Mapping[str, Table] | None = None,
     replaces: str | None = None,
     despite_findings: bool = False,
 ) -> Receipt:
     """Submit files for release as one request, or as a new version of the request `replaces`.
 
-    `files`: paths or `File(path, title=..., context=..., kind=...)`. `tables`: file name → table specification, or
-    (specification, data): with data the table is checked here first. `controls`: what was done against disclosure.
+    `files`: paths or `File(path, title=..., context=..., kind=...)`. `tables`: file name → `Table(dataset, spec,
+    data)`; with data the table is checked here first. `controls`: what was done against disclosure.
     Raises PreflightFailed with the cells and remedies where that check fails and `despite_findings` is not set,
     ReleaseError for everything else; then nothing was submitted.
     """
     for name, text in (("title", title), ("context", context), ("controls", controls)):
         if not isinstance(text, str) or not text.strip():
             raise ReleaseError("is missing", field=name, hint=_NEEDED[name])
-    specs, data = preflight.split(tables)
-    chosen = collect(files, title=title, context=context, specs=specs)
-    found = [finding for name, frame in data.items() for finding in preflight.findings(specs[name], frame, name)]
+    known = preflight.plain(tables or {})
+    chosen = collect(files, title=title, context=context, tables=known)
+    found = [finding for name, table in known.items() for finding in preflight.findings(table, name)]
     _report(found, despite=despite_findings)
     bodies = [read(file, LARGEST_FILE) for file in chosen]
     if sum(map(len, bodies)) > LARGEST_REQUEST:
         raise ReleaseError(f"the files have more than {LARGEST_REQUEST} bytes", field="files", hint="Submit fewer.")
-    entries = [file.entry() for file in chosen]
+    entries = [file.entry(known.get(file.name)) for file in chosen]
     manifest = {"title": title, "context": context, "controls": controls, "replaces": replaces, "files": entries}
     kind, body = transport.form(manifest, bodies)
     answer = transport.ask("POST", "/requests", kind=kind, body=body)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from release.errors import ReleaseError
+from release.files import Table
 
 
-def split(tables: Any) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
-    """`tables` as given → specifications by file name, and data by file name where some came with them."""
-    specs: dict[str, dict[str, Any]] = {}
-    data: dict[str, Any] = {}
-    for name, value in dict(tables or {}).items():
-        spec = value
-        if isinstance(value, tuple):
-            if len(value) != 2:
-                raise ReleaseError("must be (spec, data)", field=f"tables.{name}", hint="Give spec alone or a pair.")
-            spec, data[name] = value
-        specs[name] = _plain(spec, name)
-    return specs, data
+def plain(tables: Mapping[str, Table]) -> dict[str, Table]:
+    """The tables with each specification as a JSON object in its normal form."""
+    found: dict[str, Table] = {}
+    for name, table in tables.items():
+        if not isinstance(table, Table):
+            hint = 'Give release.Table("dataset", spec, data).'
+            raise ReleaseError("is not a table", field=f"tables.{name}", hint=hint)
+        found[name] = replace(table, spec=_plain(table.spec, name))
+    return found
 
 
 def _plain(spec: Any, name: str) -> dict[str, Any]:
-    """A specification as a JSON object, in its normal form where `output_checks` is at hand."""
     from output_checks import OutputCheckError, TableSpec
 
     try:
@@ -35,12 +34,14 @@ def _plain(spec: Any, name: str) -> dict[str, Any]:
         ) from None
 
 
-def findings(spec: dict[str, Any], data: Any, name: str) -> list[dict[str, Any]]:
-    """What the checks say about this table on this data: rule, severity, why, remedy and cell of each finding."""
+def findings(table: Table, name: str) -> list[dict[str, Any]]:
+    """What the checks say about this table on its data: rule, severity, why, remedy and cell of each finding."""
     from output_checks import OutputCheckError, check
 
+    if table.data is None:
+        return []
     try:
-        report = check(spec, data)
+        report = check(table.spec, table.data)
         return [{"file": name, **finding.to_dict()} for finding in report.findings if finding.severity != "note"]
     except OutputCheckError as error:
         raise ReleaseError(
