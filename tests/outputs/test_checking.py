@@ -1,0 +1,104 @@
+"""From submission to the checks' verdict, in the real sandbox."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from tests.outputs.house import CLEAN, House, png, with_chunk
+from tre.outputs import access
+from tre.outputs.model import FileFinding, ReleaseRequest, RequestFile
+
+
+def checked(house: House, *files, **words) -> tuple[ReleaseRequest, list[RequestFile], set[tuple[str, str]]]:
+    sent = house.submit(*files, **words)
+    house.check()
+    with house.db.read() as session:
+        request = access.get(session, sent.request)
+        found = access.version_of(session, request).files
+        rows = session.scalars(select(FileFinding).where(FileFinding.file_id.in_([f.id for f in found]))).all()
+        session.expunge_all()
+        return request, found, {(row.rule, row.severity) for row in rows}
+
+
+def test_a_loose_table_waits_for_review_as_claimed(house: House) -> None:
+    request, (file,), found = checked(house)
+    assert (request.state, file.evidence, file.media_type) == ("in_review", "claimed", "text/csv")
+    assert found == {("undeclared_table", "review")}
+    assert house.store.read(file.cells) == b'{"grid":[["sex","value"],["F","30"],["M","40"]]}'
+
+
+def test_a_declared_table_is_verified_against_the_snapshot(house: House, tmp_path: Path) -> None:
+    house.add_snapshot(tmp_path, "trial", {"sex": ["F"] * 30 + ["M"] * 40})
+    table = house.file(dataset="trial", spec={"rows": ["sex"]})
+    request, (file,), found = checked(house, table)
+    assert (request.state, file.evidence, file.snapshot, found) == ("in_review", "verified", "5" * 64, set())
+
+
+def test_a_disclosive_cell_returns_the_request_with_the_finding(house: House, tmp_path: Path) -> None:
+    house.add_snapshot(tmp_path, "trial", {"sex": ["F"] * 3 + ["M"] * 40})
+    table = house.file(content=b"sex,value\nF,3\nM,40\n", dataset="trial", spec={"rows": ["sex"]})
+    request, (file,), found = checked(house, table)
+    assert request.state == "returned"
+    assert ("threshold", "fail") in found
+    with house.db.read() as session:
+        row = session.scalars(select(FileFinding).where(FileFinding.rule == "threshold")).one()
+        assert row.cell == {"sex": "F"}
+
+
+def test_a_table_that_is_not_what_it_says_is_returned(house: House, tmp_path: Path) -> None:
+    house.add_snapshot(tmp_path, "trial", {"sex": ["F"] * 31 + ["M"] * 40})
+    request, (file,), found = checked(house, house.file(dataset="trial", spec={"rows": ["sex"]}))
+    assert (request.state, file.evidence) == ("returned", "claimed")
+    assert ("mismatch", "fail") in found
+
+
+def test_the_data_say_who_is_protected_not_the_author(house: House, tmp_path: Path) -> None:
+    house.add_snapshot(tmp_path, "trial", {"sex": ["F"] * 30 + ["M"] * 40, "id": [1] * 30 + list(range(40))}, "id")
+    request, _, found = checked(house, house.file(dataset="trial", spec={"rows": ["sex"]}))
+    assert request.state == "returned"
+    assert ("threshold", "fail") in found
+
+
+def test_a_dataset_that_the_project_does_not_hold_blocks(house: House) -> None:
+    request, _, found = checked(house, house.file(dataset="theirs", spec={"rows": ["sex"]}))
+    assert (request.state, found) == ("returned", {("unreadable", "fail")})
+
+
+def test_a_figure_gets_a_clean_preview(house: House) -> None:
+    request, (file,), found = checked(house, house.file("plot.png", png(), "figure"))
+    assert (request.state, file.media_type, found) == ("in_review", "image/png", set())
+    assert house.store.read(file.preview).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "content", "rule"),
+    [
+        ("plot.png", "figure", png() + b"sex,age\nF,12\n", "trailing_data"),
+        ("plot.png", "figure", with_chunk(png(), b"tEXt", b"Comment\0all the data"), "image_metadata"),
+        ("plot.png", "figure", png()[:-30], "unreadable"),
+        ("plot.png", "figure", CLEAN, "file_name"),
+        ("table.csv", "table", png(), "file_name"),
+        ("table.csv", "table", b"", "empty_file"),
+        ("table.csv", "table", CLEAN.decode().encode("utf-16"), "file_type"),
+        ("table.csv", "table", b"sex,value\nF\xfcr,30\n", "encoding"),
+        ("table.csv", "table", b"a,b\n1\n", "unreadable"),
+        ("table.csv", "table", b"a\n" + b"1\n" * 6000, "too_many_rows"),
+        ("table.csv", "table", b'a\n"' + b"x" * 100_000 + b'"\n', "unreadable"),
+        ("table.csv", "table", b"a,b\n" + "\u202eabc".encode() + b",1\n", "hidden_text"),
+        ("plot.svg", "figure", b"<?xml version='1.0'?><svg></svg>", "file_type"),
+        ("plot.png", "figure", b"<svg onload='x'/>", "file_type"),
+        ("page.txt", "text", b"<!DOCTYPE html><html></html>", "file_type"),
+        ("model.txt", "model", b"\x80\x04\x95\x00", "file_type"),
+        ("model.txt", "model", b"cos\nsystem\n(S'ls'\ntR.", "file_type"),
+        ("table.csv", "table", b"PAR1xxxxPAR1", "file_type"),
+        ("table.csv", "table", b"PK\x03\x04rest", "file_type"),
+        ("notes.json", "text", b'{"cells": [], "nbformat": 4}', "file_type"),
+        ("notes.txt", "text", "zero\u200bwidth".encode(), "hidden_text"),
+        ("notes.txt", "text", b"A" * 400, "encoded_data"),
+    ],
+)
+def test_what_cannot_be_reviewed_goes_back(house: House, name: str, kind: str, content: bytes, rule: str) -> None:
+    request, _, found = checked(house, house.file(name, content, kind))
+    assert request.state == "returned"
+    assert (rule, "fail") in found

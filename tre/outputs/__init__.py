@@ -1,0 +1,1 @@
+"""Safe outputs: release requests, their checking, blind review, release as a signed crate, and recall."""
