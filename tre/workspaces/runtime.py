@@ -26,7 +26,7 @@ from typing import Any
 from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.workspaces.plan import IDENTIFIER, LaunchPlan
 from tre.workspaces.sandbox.arguments import Image
-from tre.workspaces.sandbox.cgroups import remove_left
+from tre.workspaces.sandbox.cgroups import handed_over, remove_left
 from tre.workspaces.sandbox.keeper import ALREADY
 from tre.workspaces.sandbox.order import Order
 from tre.workspaces.sandbox.status import Status, locked, read_status
@@ -37,8 +37,10 @@ STOP_SECONDS = 5.0
 
 
 class SandboxRuntime:
-    """Workspaces below one run folder (0700, ours). Every method may be called from another process than `start`
-    was."""
+    """Workspaces below one run folder (0700, ours); any process of this user may call any method.
+
+    `groups` are the control groups handed to this user, controller → folder; by default as the environment tells.
+    """
 
     def __init__(
         self,
@@ -47,10 +49,12 @@ class SandboxRuntime:
         *,
         image: Path = REPOSITORY / "images" / "workspace",
         output_checks: Path = REPOSITORY / "output_checks",
+        groups: Mapping[str, str] | None = None,
         start_seconds: float = START_SECONDS,
     ) -> None:
         self.run_dir = run_dir
         self.workspace_env = workspace_env
+        self.groups = handed_over() if groups is None else dict(groups)
         self.start_seconds = start_seconds
         packages = (("output_checks", str(output_checks)), ("release", str(image / "lib" / "release")))
         self.image = Image(str(image / "start"), str(image / "etc" / "ipython"), packages)
@@ -64,7 +68,7 @@ class SandboxRuntime:
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if locked(folder):
             raise Conflict(f"workspace {plan.workspace_id} is already running", hint="Stop it first.")
-        order = Order(plan, folder, self.workspace_env, self.image)
+        order = Order(plan, folder, self.workspace_env, self.image, self.groups)
         keeper = subprocess.Popen(
             [sys.executable, "-P", "-m", "tre.workspaces.sandbox.keeper"],
             stdin=subprocess.PIPE,
@@ -103,8 +107,7 @@ class SandboxRuntime:
         return status.reason if status.state == "ended" else "its keeper was killed"
 
     def stop(self, state: Mapping[str, Any]) -> None:
-        """End it and remove what is left of it, the home excepted. Does nothing where it is already gone. At most 5
-        s."""
+        """End it and remove what is left of it, the home excepted, within 5 s. Does nothing where it is gone."""
         folder = self._folder(state["workspace_id"])
         end = time.monotonic() + STOP_SECONDS
         while locked(folder) and (left := end - time.monotonic()) > 0:
@@ -115,7 +118,7 @@ class SandboxRuntime:
             time.sleep(0.02)
         if locked(folder):
             raise Unavailable(f"workspace {state['workspace_id']} does not stop")
-        remove_left(state["workspace_id"])
+        remove_left(state["workspace_id"], self.groups)
         shutil.rmtree(folder, ignore_errors=True)
 
     def jupyter_socket(self, state: Mapping[str, Any]) -> Path:

@@ -1,52 +1,43 @@
-"""Control groups for one workspace, where this user may make them; version 1, 2 or both mounted side by side.
+"""Control groups for one sandbox, below those that were handed to this user; version 1 or 2.
 
 Decides which controller can hold which limit here and now. A controller that cannot be used is simply absent from the
-answer: `keeper` then holds that limit by other means and says so. `delegate` is for root only, before it becomes an
-ordinary user.
+answer: the limit is then held by other means, and the status says by which. What was handed over stands in the
+environment variable TRE_CGROUP, a JSON object {controller: folder}, as `tre.stack.cgroups` leaves it; making that is
+not done here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tre.workspaces.plan import Limits
 
+VARIABLE = "TRE_CGROUP"
 PERIOD_MICROSECONDS = 100_000
-DELEGATED = "tre"
-CONTROLLERS = ("memory", "pids", "cpu")
-
-
-@dataclass(frozen=True)
-class Hierarchy:
-    """One mounted controller hierarchy: its controllers, version, mount folder and this process's own group in it."""
-
-    controllers: frozenset[str]
-    version: int
-    mount: Path
-    own: Path
+# Missing where the kernel does not account for swap; the memory limit itself must never be missing.
+OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
 
 
 @dataclass(frozen=True)
 class ControlGroup:
-    """One group made for a workspace, and the limits that it holds."""
+    """One group made for a sandbox, and the limits that it holds."""
 
     folder: Path
     version: int
     controllers: frozenset[str]
 
-    def members(self) -> list[int]:
-        """Process ids in it, as this process sees them."""
-        with contextlib.suppress(OSError):
-            return [int(line) for line in (self.folder / "cgroup.procs").read_text().split()]
-        return []
+    def join(self, process: int = 0) -> None:
+        """Put a process into it; 0 is the calling one."""
+        (self.folder / "cgroup.procs").write_text(str(process))
 
     def remove(self, seconds: float = 2.0) -> None:
-        """Remove it once its last process is gone; a group that stays busy is left for the next start to remove."""
+        """Remove it once its last process is gone; one that stays busy is left for `remove_left`."""
         end = time.monotonic() + seconds
         while self.folder.is_dir() and time.monotonic() < end:
             try:
@@ -67,100 +58,55 @@ def settings(controller: str, version: int, limits: Limits) -> dict[str, str]:
         ("pids", 2): {"pids.max": processes},
         ("cpu", 1): {"cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota},
         ("cpu", 2): {"cpu.max": f"{quota} {period}"},
-    }[controller, version]
+    }.get((controller, version), {})
 
 
-# Missing where the kernel does not account for swap; the memory limit itself must never be missing.
-OPTIONAL = frozenset({"memory.memsw.limit_in_bytes", "memory.swap.max"})
+def handed_over() -> dict[str, str]:
+    """Controller → folder that this process may use; empty where nothing was handed over."""
+    with contextlib.suppress(ValueError, AttributeError):
+        return {str(key): str(value) for key, value in json.loads(os.environ.get(VARIABLE, "{}")).items()}
+    return {}
 
 
-def hierarchies() -> list[Hierarchy]:
-    """What is mounted here, from /proc/self/mountinfo and /proc/self/cgroup."""
-    own: dict[str, str] = {}
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        number, names, path = line.split(":", 2)
-        own.update(dict.fromkeys(names.split(",") if number != "0" else ["unified"], path))
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        kind, _, options = right.split(" ", 2)
-        mount = Path(left.split()[4])
-        if kind == "cgroup2":
-            available = (mount / own.get("unified", "/").lstrip("/") / "cgroup.controllers").read_text().split()
-            found.append(Hierarchy(frozenset(available), 2, mount, mount / own.get("unified", "/").lstrip("/")))
-        elif kind == "cgroup":
-            held = frozenset(options.split(",")) & frozenset(CONTROLLERS)
-            path = next((own[name] for name in sorted(held) if name in own), "/")
-            found.append(Hierarchy(held, 1, mount, mount / path.lstrip("/")))
-    return [one for one in found if one.controllers & set(CONTROLLERS)]
+def make(name: str, limits: Limits, given: Mapping[str, str]) -> list[ControlGroup]:
+    """Make a group below each folder given; the list is empty where none can be used."""
+    wanted: dict[str, set[str]] = {}
+    for controller, folder in given.items():
+        wanted.setdefault(folder, set()).add(controller)
+    made = [_make_in(Path(folder), name, limits, controllers) for folder, controllers in sorted(wanted.items())]
+    return [group for group in made if group is not None]
 
 
-def make(name: str, limits: Limits) -> list[ControlGroup]:
-    """Make every group that this user may; the list is empty where none is writable."""
-    groups: list[ControlGroup] = []
-    held: set[str] = set()
-    with contextlib.suppress(OSError, ValueError):
-        for hierarchy in hierarchies():
-            group = _make_in(hierarchy, name, limits, frozenset(CONTROLLERS) - held)
-            if group is not None:
-                groups.append(group)
-                held |= group.controllers
-    return groups
-
-
-def _make_in(hierarchy: Hierarchy, name: str, limits: Limits, wanted: frozenset[str]) -> ControlGroup | None:
-    for parent in (hierarchy.mount / DELEGATED, hierarchy.own):
-        folder = parent / f"tre-{name}"
-        try:
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-            if not os.access(folder / "cgroup.procs", os.W_OK):
-                continue
-        except OSError:
-            continue
-        held = frozenset(_held(folder, hierarchy, limits, wanted))
-        group = ControlGroup(folder, hierarchy.version, held)
-        if held:
-            return group
+def _make_in(parent: Path, name: str, limits: Limits, controllers: set[str]) -> ControlGroup | None:
+    version = 2 if (parent / "cgroup.controllers").exists() else 1
+    folder = parent / f"tre-{name}"
+    try:
+        folder.mkdir(exist_ok=True)
+        if not os.access(folder / "cgroup.procs", os.W_OK):
+            return None
+    except OSError:
+        return None
+    held = frozenset(controller for controller in controllers if _holds(folder, controller, version, limits))
+    group = ControlGroup(folder, version, held)
+    if not held:
         group.remove(0.1)
-    return None
+        return None
+    return group
 
 
-def _held(folder: Path, hierarchy: Hierarchy, limits: Limits, wanted: frozenset[str]) -> Iterator[str]:
-    for controller in sorted(hierarchy.controllers & wanted):
+def _holds(folder: Path, controller: str, version: int, limits: Limits) -> bool:
+    texts = settings(controller, version, limits)
+    for file, text in texts.items():
         try:
-            for file, text in settings(controller, hierarchy.version, limits).items():
-                try:
-                    (folder / file).write_text(text)
-                except OSError:
-                    if file not in OPTIONAL:
-                        raise
+            (folder / file).write_text(text)
         except OSError:
-            continue
-        yield controller
+            if file not in OPTIONAL:
+                return False
+    return bool(texts)
 
 
-def remove_left(name: str) -> None:
+def remove_left(name: str, given: Mapping[str, str]) -> None:
     """Remove groups whose keeper was killed before it could."""
-    with contextlib.suppress(OSError, ValueError):
-        for hierarchy in hierarchies():
-            for parent in (hierarchy.mount / DELEGATED, hierarchy.own):
-                with contextlib.suppress(OSError):
-                    (parent / f"tre-{name}").rmdir()
-
-
-def delegate(uid: int, gid: int) -> list[Path]:
-    """As root: one group per hierarchy in which this ordinary user may make more. Returns the folders made."""
-    made = []
-    for hierarchy in hierarchies():
-        folder = hierarchy.mount / DELEGATED
+    for folder in set(given.values()):
         with contextlib.suppress(OSError):
-            folder.mkdir(exist_ok=True)
-            if hierarchy.version == 2:
-                wanted = " ".join(f"+{name}" for name in sorted(hierarchy.controllers & set(CONTROLLERS)))
-                for parent in (hierarchy.mount, folder):
-                    (parent / "cgroup.subtree_control").write_text(wanted)
-            for path in (folder, folder / "cgroup.procs"):
-                os.chown(path, uid, gid)
-            made.append(folder)
-    return made
+            (Path(folder) / f"tre-{name}").rmdir()

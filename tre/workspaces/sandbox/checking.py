@@ -140,7 +140,7 @@ def run_checked(
     bounds = Bounds(memory_bytes, seconds, output_bytes)
     inputs = {name: _input_path(name, path) for name, path in files.items()}
     limits = Limits(memory_bytes=memory_bytes, processes=PROCESSES)
-    groups = cgroups.make(f"check-{secrets.token_hex(8)}", limits)
+    groups = cgroups.make(f"check-{secrets.token_hex(8)}", limits, cgroups.handed_over())
     try:
         with _started(argv, inputs, stdin, bounds, groups) as process:
             return _collect(process, bounds, groups)
@@ -208,7 +208,7 @@ def _admit(process: subprocess.Popen[bytes], known: int, release: int, groups: l
         try:
             child = json.loads(telling.read())["child-pid"]
             for group in groups:
-                (group.folder / "cgroup.procs").write_text(str(child))
+                group.join(child)
         except (ValueError, KeyError, OSError) as error:
             process.kill()
             _, complaint = process.communicate()

@@ -84,7 +84,7 @@ class Keeper:
     def _run(self, plan: LaunchPlan) -> str:
         write_status(self.order.folder, self.status)
         check_host(plan)
-        self.groups = cgroups.make(plan.workspace_id, plan.limits)
+        self.groups = cgroups.make(plan.workspace_id, plan.limits, self.order.groups)
         watch = Watch(plan, self.groups)
         self.status = replace(self.status, held_by=watch.held_by())
         self.sandbox = start(self.order, self.groups)

@@ -165,7 +165,7 @@ def _join(groups: list[cgroups.ControlGroup]) -> None:
     os.nice(5)
     os.umask(0o022)  # bubblewrap makes the folders between mounts with it
     for group in groups:
-        (group.folder / "cgroup.procs").write_text("0")
+        group.join()
 
 
 def _pin(cpus: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,20 @@ from tre.workspaces.sandbox.arguments import Image
 
 @dataclass(frozen=True)
 class Order:
-    """What `runtime` asks of a keeper: the plan, the workspace's folder, and our own files on this machine."""
+    """What `runtime` asks of a keeper: the plan, the workspace's folder, our own files, the control groups handed
+    over."""
 
     plan: LaunchPlan
     folder: Path
     environment: Path
     image: Image
+    groups: Mapping[str, str]
 
     def to_json(self) -> str:
         """For the keeper's standard input."""
         image = [self.image.start, self.image.ipython, list(self.image.packages)]
         parts = {"folder": str(self.folder), "environment": str(self.environment), "image": image}
-        return json.dumps(parts | {"plan": json.loads(self.plan.to_json())})
+        return json.dumps(parts | {"groups": dict(self.groups), "plan": json.loads(self.plan.to_json())})
 
     @classmethod
     def from_json(cls, text: str) -> Order:
@@ -32,4 +35,4 @@ class Order:
         start, ipython, packages = parts["image"]
         image = Image(start, ipython, tuple((name, folder) for name, folder in packages))
         plan = LaunchPlan.from_dict(parts["plan"])
-        return cls(plan, Path(parts["folder"]), Path(parts["environment"]), image)
+        return cls(plan, Path(parts["folder"]), Path(parts["environment"]), image, parts["groups"])

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -48,22 +49,32 @@ def read_status(folder: Path) -> Status | None:
         return None
 
 
+# Whoever only looks holds a shared lock for an instant; a keeper tries again rather than take that for a rival.
+TRIES, PAUSE_SECONDS = 20, 0.01
+
+
 def lock(folder: Path) -> int:
     """Hold the workspace for as long as the returned descriptor is open; raises Conflict where another keeper does."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise Conflict("this workspace is already running", hint="Stop it first.") from error
-    return descriptor
+    for _ in range(TRIES):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return descriptor
+        time.sleep(PAUSE_SECONDS)
+    os.close(descriptor)
+    raise Conflict("this workspace is already running", hint="Stop it first.")
 
 
 def locked(folder: Path) -> bool:
     """Whether a keeper holds this workspace now."""
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            os.close(lock(folder))
-        except Conflict:
-            return True
+    try:
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
     return False
