@@ -14,7 +14,7 @@ from tre.audit import service, use_case
 from tre.people.rules import check_can_read_everything
 
 router = APIRouter(tags=["audit"])
-AUDIT_KEY = "tre-audit"
+AUDIT_KEY = "audit"
 
 
 @router.get("/audit/events")
@@ -30,9 +30,9 @@ def events(
 def verify(platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     """Signs the present head, then verifies the whole record against every signed head."""
     check_can_read_everything(actor)
-    service.sign_head(platform.db, platform.secrets.signer(AUDIT_KEY))
+    service.sign_head(platform.db, platform.signing_key(AUDIT_KEY))
     with platform.db.read() as session:
-        return asdict(service.verify_database(session, platform.secrets.signer(AUDIT_KEY).verify))
+        return asdict(service.verify_database(session, platform.signing_key(AUDIT_KEY).verify))
 
 
 @router.post("/audit/export")
@@ -40,7 +40,7 @@ def export(platform: PlatformHere, actor: CurrentActor) -> StreamingResponse:
     """JSON Lines with the public key in its first line; the export itself is an event."""
     with use_case(platform.db, actor, "audit.export", "audit:record"):
         check_can_read_everything(actor)
-    signer = platform.secrets.signer(AUDIT_KEY)
+    signer = platform.signing_key(AUDIT_KEY)
     service.sign_head(platform.db, signer)
     public_key = signer.public_key()
 
@@ -55,4 +55,4 @@ def export(platform: PlatformHere, actor: CurrentActor) -> StreamingResponse:
 @router.get("/audit/public-key")
 def public_key(platform: PlatformHere) -> dict[str, str]:
     """Anybody may have it: it verifies exports and release crates offline."""
-    return {"key": AUDIT_KEY, "public_key": platform.secrets.signer(AUDIT_KEY).public_key()}
+    return {"key": AUDIT_KEY, "public_key": platform.signing_key(AUDIT_KEY).public_key()}

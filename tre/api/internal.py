@@ -26,7 +26,7 @@ from tre.workspaces.model import WorkspaceState
 from tre.workspaces.service import Places
 
 router = APIRouter()
-INTAKE_KEY = "tre-intake"
+INTAKE_KEY = "intake"
 
 
 class SignIn(Body):
@@ -66,13 +66,13 @@ class TrafficBody(Body):
 @router.post("/bootstrap", status_code=201, dependencies=[only(Client.machine)])
 def bootstrap(body: Bootstrap, platform: PlatformHere) -> dict[str, Any]:
     """The first administrator: whoever can read the internal token is on the machine as its owner."""
-    made = people.bootstrap(platform.db, platform.secrets, **body.model_dump())
+    made = people.bootstrap(platform.db, platform.sealer, **body.model_dump())
     return {"username": made.username, "totp_secret": made.totp_secret, "totp_uri": made.totp_uri}
 
 
 @router.post("/sign-in", dependencies=[only(Client.hub)])
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
-    who = signin.sign_in(platform.db, platform.secrets, **body.model_dump(), via="web")
+    who = signin.sign_in(platform.db, platform.sealer, **body.model_dump(), via="web")
     return {"username": who.username, "name": who.name, "roles": sorted(who.roles)}
 
 
@@ -102,7 +102,7 @@ def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     places = Places(place.homes, place.intake_sockets, place.data_database)
     plan = workspaces.start(platform.db, platform.secrets, places, actor, body.project)
     token = tokens.make(
-        platform.secrets.signer(INTAKE_KEY),
+        lambda message: platform.secrets.sign(INTAKE_KEY, message),
         workspace_id=plan.workspace_id,
         now=platform.db.clock(),
         life=timedelta(seconds=plan.limits.max_age_seconds),

@@ -79,7 +79,7 @@ def person_view(person: Person) -> dict[str, Any]:
 @router.post("/sign-in")
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
     who = signin.sign_in(
-        platform.db, platform.secrets, username=body.username, password=body.password, totp=body.totp, via="cli"
+        platform.db, platform.sealer, username=body.username, password=body.password, totp=body.totp, via="cli"
     )
     scope = "read" if body.read_only else "all"
     token, expires = signin.issue_token(platform.db, who, scope=scope, via="cli")
@@ -115,7 +115,7 @@ def person(username: str, platform: PlatformHere, actor: CurrentActor) -> dict[s
 
 @router.post("/people", status_code=201)
 def add_person(body: NewPerson, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
-    enrolment = service.add_person(platform.db, platform.secrets, actor, **body.model_dump())
+    enrolment = service.add_person(platform.db, platform.sealer, actor, **body.model_dump())
     return {"username": enrolment.username, "totp_secret": enrolment.totp_secret, "totp_uri": enrolment.totp_uri}
 
 

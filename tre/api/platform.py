@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from tre.credentials import Secrets
+from tre.credentials.uses import Sealer, SigningKey
 from tre.settings import Settings
 from tre.store import Database
 
@@ -19,6 +20,14 @@ class Platform:
     settings: Settings
     db: Database
     secrets: Secrets
+
+    @property
+    def sealer(self) -> Sealer:
+        return Sealer(self.secrets)
+
+    def signing_key(self, name: str) -> SigningKey:
+        """`audit`, `release` or `intake`."""
+        return SigningKey(self.secrets, name)
 
 
 def build_platform(settings: Settings) -> Platform:

@@ -22,7 +22,7 @@ def health() -> dict[str, str]:
 @router.get("/status")
 def status(platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     """Each part that the control plane leans on, with the reason when it does not answer."""
-    return {"database": _ask(lambda: _query(platform)), "secrets": _ask(platform.secrets.check)}
+    return {"database": _ask(lambda: _query(platform)), "secrets": _ask(lambda: platform.secrets.public_key("audit"))}
 
 
 def _query(platform: PlatformHere) -> None:

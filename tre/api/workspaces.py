@@ -35,7 +35,7 @@ def view(workspace: Workspace) -> dict[str, Any]:
 
 
 def _credential(workspace: Workspace) -> str:
-    if workspace.lease_accessor is None:
+    if workspace.lease_id is None:
         return "none"
     return "revoked" if workspace.lease_revoked_at else "leased"
 

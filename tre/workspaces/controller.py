@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import select
 
 from tre.audit import SYSTEM
-from tre.errors import TreError
+from tre.errors import NotFound, TreError
 from tre.store import Database
 from tre.workspaces import rules, service
 from tre.workspaces.model import LIVE, Workspace, WorkspaceState
-from tre.workspaces.service import Leases
+from tre.workspaces.service import LEASE_SECONDS, Leases
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def converge(db: Database, leases: Leases, enders: Sequence[Ender]) -> int:
     with db.read() as session:
         live = session.scalars(select(Workspace).where(Workspace.state.in_(LIVE))).all()
         unrevoked = select(Workspace).where(
-            Workspace.state.not_in(LIVE), Workspace.lease_accessor.is_not(None), Workspace.lease_revoked_at.is_(None)
+            Workspace.state.not_in(LIVE), Workspace.lease_id.is_not(None), Workspace.lease_revoked_at.is_(None)
         )
         leftovers = session.scalars(unrevoked).all()
     acted = 0
@@ -63,12 +64,23 @@ def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], workspa
         _end_sandboxes(enders, workspace)
         service.end(db, leases, workspace.id, WorkspaceState.failed, late)
         return True
-    if not (lost or late):
+    reason = late or " ".join(obstacle.message for obstacle in lost) or _renew(db, leases, workspace, now)
+    if not reason:
         return False
-    reason = late or " ".join(obstacle.message for obstacle in lost)
     service.stop(db, leases, SYSTEM_STOPS, workspace.id, reason)
     _end_sandboxes(enders, workspace)
     return True
+
+
+def _renew(db: Database, leases: Leases, workspace: Workspace, now: datetime) -> str:
+    """Prolongs a lease in its second half; says why the workspace must end when the lease is gone."""
+    if workspace.lease_expires_at is None or workspace.lease_expires_at - now > timedelta(seconds=LEASE_SECONDS / 2):
+        return ""
+    try:
+        service.renew(db, leases, workspace.id)
+    except NotFound:
+        return "Its database login has ended."
+    return ""
 
 
 # The platform ends what the rules no longer allow, with an administrator's right.

@@ -39,7 +39,7 @@ TIMEOUTS = {
 
 
 class Workspace(Base):
-    """One run of a person's workspace in a project. `lease_accessor` revokes its credentials; it opens nothing."""
+    """One run of a person's workspace in a project. `lease_id` renews and revokes its login; it opens nothing."""
 
     __tablename__ = "workspace"
     __table_args__ = (
@@ -62,7 +62,8 @@ class Workspace(Base):
     reason: Mapped[str] = mapped_column(Text, default="")
     requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    lease_accessor: Mapped[str | None] = mapped_column(Text)
+    lease_id: Mapped[str | None] = mapped_column(Text)
+    lease_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     lease_revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 

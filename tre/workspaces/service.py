@@ -18,7 +18,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tre.audit import SYSTEM, Actor, use_case
-from tre.data import service as data
+from tre.credentials import Lease
+from tre.data import grants
 from tre.errors import Conflict, NotFound, TreError
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
@@ -28,6 +29,8 @@ from tre.workspaces import rules
 from tre.workspaces.model import LIVE, Traffic, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.plan import DataMount, LaunchPlan, Limits
 
+# A login outlives a platform that is gone by at most this long.
+LEASE_SECONDS = 3600
 ACTION = {
     WorkspaceState.running: "workspace.run",
     WorkspaceState.stopping: "workspace.stop",
@@ -36,22 +39,12 @@ ACTION = {
 }
 
 
-class DatabaseLease(Protocol):
-    """A login of the project's own database that ends with `accessor`."""
-
-    @property
-    def accessor(self) -> str: ...
-    @property
-    def database(self) -> str: ...
-    @property
-    def username(self) -> str: ...
-    @property
-    def password(self) -> str: ...
-
-
 class Leases(Protocol):
-    def lease(self, project: str, workspace: str, ttl: timedelta) -> DatabaseLease: ...
-    def revoke(self, accessor: str) -> None: ...
+    """`tre.credentials.Secrets`. A lease's id holds no secret; the password is shown once."""
+
+    def lease(self, project: str, workspace: str, ttl: int, longest: int) -> Lease: ...
+    def renew(self, lease_id: str, ttl: int) -> datetime: ...
+    def revoke(self, lease_id: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class Places:
 def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
     """The whole gate: project, person, agreement, standings, grants and extracts, suspension for traffic."""
     today = now.date()
-    found = projects.gate(session, project, username, today) + data.obstacles(session, project, today)
+    found = projects.gate(session, project, username, today) + grants.obstacles(session, project, today)
     return found + rules.suspension_obstacle(session.get(Traffic, (project, username, today)), now)
 
 
@@ -109,10 +102,11 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
 
 
 def _lease(db: Database, leases: Leases, workspace_id: str, project: str, policy: WorkspacePolicy) -> str:
-    """The text of a libpq service file. The accessor is recorded before anybody may use the login."""
-    lease = leases.lease(project, workspace_id, timedelta(seconds=policy.max_age_seconds))
+    """The text of a libpq service file. The lease is recorded before anybody may use the login."""
+    lease = leases.lease(project, workspace_id, LEASE_SECONDS, policy.max_age_seconds + LEASE_SECONDS)
     with use_case(db, SYSTEM, "credential.lease", f"workspace:{workspace_id}") as case:
-        get(case.session, workspace_id, lock=True).lease_accessor = lease.accessor
+        workspace = get(case.session, workspace_id, lock=True)
+        workspace.lease_id, workspace.lease_expires_at = lease.id, lease.expires
         case.note(login=lease.username)
     lines = (
         "host=/run/tre/postgresql",
@@ -201,15 +195,26 @@ def revoke(db: Database, leases: Leases, workspace_id: str) -> None:
     """Ends the database login and its open sessions. Safe to repeat; what fails is repeated by the controller."""
     with db.read() as session:
         workspace = get(session, workspace_id)
-        if workspace.lease_accessor is None or workspace.lease_revoked_at is not None:
+        if workspace.lease_id is None or workspace.lease_revoked_at is not None:
             return
-    leases.revoke(workspace.lease_accessor)
+    leases.revoke(workspace.lease_id)
     with use_case(db, SYSTEM, "credential.revoke", f"workspace:{workspace_id}") as case:
         held = get(case.session, workspace_id, lock=True)
         if held.lease_revoked_at is not None:
             case.nothing_changed()
             return
         held.lease_revoked_at = case.now
+
+
+def renew(db: Database, leases: Leases, workspace_id: str) -> None:
+    """Prolongs the lease of a running workspace. A lease that is gone is `NotFound`: the workspace must end."""
+    with db.read() as session:
+        lease_id = get(session, workspace_id).lease_id
+    if lease_id is None:
+        return
+    expires = leases.renew(lease_id, LEASE_SECONDS)
+    with db.transaction() as session:
+        get(session, workspace_id, lock=True).lease_expires_at = expires
 
 
 def book_traffic(db: Database, workspace_id: str, *, out_bytes: int, in_bytes: int) -> rules.Verdict:

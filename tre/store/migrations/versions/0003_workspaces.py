@@ -22,7 +22,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("requested_at", MOMENT, nullable=False),
         sa.Column("expires_at", MOMENT, nullable=False),
-        sa.Column("lease_accessor", sa.Text),
+        sa.Column("lease_id", sa.Text),
+        sa.Column("lease_expires_at", MOMENT),
         sa.Column("lease_revoked_at", MOMENT),
     )
     op.create_index("ix_workspace_project_username", "workspace", ["project_slug", "username"])
