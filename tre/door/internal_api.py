@@ -58,15 +58,15 @@ class InternalApi:
 
     async def sign_in(self, *, username: str, password: str, totp: str) -> dict[str, Any]:
         """{username, name, roles}; raises Unauthenticated or LimitExceeded with words for the person."""
-        return await self._ask("POST", "/internal/sign-in", username=username, password=password, totp=totp)
+        return whole(await self._ask("POST", "/internal/sign-in", username=username, password=password, totp=totp))
 
     async def person(self, username: str) -> dict[str, Any]:
         """{active, roles, projects: [{slug, title, startable, reason}]}; raises NotFound."""
-        return await self._ask("GET", f"/internal/people/{quote(username, safe='')}")
+        return whole(await self._ask("GET", f"/internal/people/{quote(username, safe='')}"))
 
     async def open_workspace(self, *, username: str, project: str) -> dict[str, Any]:
         """The launch plan as JSON; raises the gate's refusal."""
-        return await self._ask("POST", "/internal/workspaces", username=username, project=project)
+        return whole(await self._ask("POST", "/internal/workspaces", username=username, project=project))
 
     async def event(self, workspace: str, event: str, reason: str = "") -> None:
         """`event`: running, stopped or failed."""
@@ -75,21 +75,22 @@ class InternalApi:
     async def traffic(self, workspace: str, *, out_bytes: int, in_bytes: int) -> tuple[bool, str]:
         """(suspended, reason) after the bytes were booked."""
         path = f"/internal/workspaces/{quote(workspace, safe='')}/traffic"
-        answer = await self._ask("POST", path, out_bytes=out_bytes, in_bytes=in_bytes)
+        answer = whole(await self._ask("POST", path, out_bytes=out_bytes, in_bytes=in_bytes))
         suspended, reason = answer.get("suspended"), answer.get("reason")
         if not isinstance(suspended, bool):
             raise errors.Unavailable("the control plane's answer about traffic lacks `suspended`")
         return suspended, str(reason or "")
 
-    async def submit(self, workspace: str, request: dict[str, Any]) -> dict[str, Any]:
+    async def submit(self, workspace: str, request: dict[str, Any]) -> Any:
+        """What the control plane says of the request it took in; raises its refusal."""
         return await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/requests", **request)
 
-    async def requests(self, workspace: str, request: str = "") -> dict[str, Any]:
+    async def requests(self, workspace: str, request: str = "") -> Any:
         """All requests of the workspace's project that it may see, or one."""
         path = f"/internal/workspaces/{quote(workspace, safe='')}/requests"
         return await self._ask("GET", f"{path}/{quote(request, safe='')}" if request else path)
 
-    async def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, **body: Any) -> Any:
         try:
             async with self._session.request(
                 method, f"http://internal{path}", json=body if method == "POST" else None, allow_redirects=False
@@ -98,9 +99,15 @@ class InternalApi:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise errors.Unavailable(f"the control plane does not answer ({type(error).__name__})") from error
-        if not 200 <= status < 300 or not isinstance(answer, dict):
+        if not 200 <= status < 300 or not isinstance(answer, dict | list):
             raise to_error(status, answer)
         return answer
+
+
+def whole(answer: Any) -> dict[str, Any]:
+    if not isinstance(answer, dict):
+        raise errors.Unavailable("the control plane's answer is no object")
+    return answer
 
 
 def to_error(status: int, answer: object) -> errors.TreError:
@@ -109,7 +116,7 @@ def to_error(status: int, answer: object) -> errors.TreError:
     if not isinstance(told, dict) or not isinstance(told.get("message"), str):
         kind = BY_STATUS.get(status, errors.Unavailable)
         return kind(f"the control plane answered {status}")
-    kind = BY_CODE.get(str(told.get("code"))) or BY_STATUS.get(status, errors.Unavailable)
+    kind = BY_CODE.get(str(told.get("kind") or told.get("code"))) or BY_STATUS.get(status, errors.Unavailable)
     return kind(
         told["message"],
         hint=str(told.get("hint", "")),

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from tre.settings import Settings, make_private_folder
 
+ROOT = Path(__file__).resolve().parents[2]
+
 #: Random 32 bytes in hex each, made once. The internal API compares `internal-<client>.token`.
 GENERATED_SECRETS = (
     "guard-cookie",
@@ -97,6 +99,16 @@ class Places:
     def hub_database_url(self) -> Path:
         """Secret file with the SQLAlchemy URL of the Hub's own database."""
         return self.settings.secret_file("hub-database.url")
+
+    @property
+    def workspaces(self) -> Path:
+        """The runtime's folder: one below it per running workspace."""
+        return self.settings.run / "workspaces"
+
+    @property
+    def intake_admin(self) -> Path:
+        """The intake's socket for the spawner."""
+        return self.settings.run / "intake.sock"
 
     @property
     def intake_public_key(self) -> Path:

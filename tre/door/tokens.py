@@ -1,8 +1,8 @@
 """Intake tokens: what a workspace holds to submit and to ask about its own release requests.
 
 Decides their form: a JWT signed with Ed25519 (RFC 8037), nothing else; `exp`, `iat`, `iss`, `aud`, `sub`, `jti`
-required; `sub` is the workspace. Pure: the signature function, the public key and the clock are arguments. Leaves to the secrets
-server to hold the private key, and to the intake whether the workspace behind the socket is the one named.
+required; `sub` is the workspace. Pure: the signature function, the public key and the clock are arguments. Leaves to
+the secrets server to hold the private key, and to the intake whether the workspace behind the socket is the one named.
 """
 
 from __future__ import annotations

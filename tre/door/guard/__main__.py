@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
-import signal
 import sys
-from pathlib import Path
 
 import uvloop
 from aiohttp import web
@@ -24,6 +21,7 @@ from tre.door.guard.hub import Hub
 from tre.door.guard.keeper import Keeper
 from tre.door.guard.table import Workspaces
 from tre.door.internal_api import InternalApi, read_secret
+from tre.door.listening import open_private_site, until_signal
 from tre.door.places import Places
 from tre.errors import TreError
 from tre.settings import Settings
@@ -69,23 +67,6 @@ async def serve(places: Places) -> None:
         await back.cleanup()
         await hub.close()
         await api.close()
-
-
-async def open_private_site(runner: web.AppRunner, path: Path) -> None:
-    """Listen on a Unix socket with mode 0600 from its first moment."""
-    path.unlink(missing_ok=True)
-    before = os.umask(0o177)
-    try:
-        await web.UnixSite(runner, str(path)).start()
-    finally:
-        os.umask(before)
-
-
-async def until_signal() -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    await ended.wait()
 
 
 def main() -> int:

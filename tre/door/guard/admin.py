@@ -12,7 +12,8 @@ from aiohttp import web
 
 from tre.door.guard.routes import Route
 from tre.door.guard.table import Workspaces
-from tre.errors import InvalidInput, NotFound, TreError
+from tre.door.listening import told
+from tre.errors import InvalidInput, NotFound
 
 
 def admin_app(workspaces: Workspaces) -> web.Application:
@@ -52,15 +53,6 @@ def admin_app(workspaces: Workspaces) -> web.Application:
     app.router.add_get("/routes/{id}", get)
     app.router.add_delete("/routes/{id}", delete)
     return app
-
-
-@web.middleware
-async def told(request: web.Request, handler: Any) -> web.StreamResponse:
-    try:
-        answer: web.StreamResponse = await handler(request)
-    except TreError as error:
-        return web.json_response(error.as_dict(), status=error.http_status)
-    return answer
 
 
 async def read_json(request: web.Request) -> Any:

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote
 
-import jupyterhub  # type: ignore[import-untyped]
+import jupyterhub
 from aiohttp import web
 
 from tre.door.guard import paths

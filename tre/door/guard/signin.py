@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlencode
 
 from aiohttp import web
-from jupyterhub.services.auth import HubOAuth  # type: ignore[import-untyped]
+from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError, create_signed_value, decode_signed_value
 
 from tre.door.guard.headers import refusal_headers

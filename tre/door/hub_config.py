@@ -1,0 +1,20 @@
+"""`jupyterhub -f tre/door/hub_config.py`: reads places and secrets, hands `tre.door.hub`'s object to JupyterHub."""
+
+import os
+
+from tre.door.hub import hub_settings
+from tre.door.internal_api import read_secret
+from tre.door.places import Places
+from tre.settings import Settings
+
+places = Places(Settings.load())
+config = get_config()  # type: ignore[name-defined]  # noqa: F821
+for kind, traits in hub_settings(
+    places,
+    database_url=read_secret(places.hub_database_url),
+    proxy_password=read_secret(places.secret("traefik-api.password")),
+    web_secret=read_secret(places.secret("tre-web.secret")),
+    secure=os.environ.get("TRE_HTTPS") == "1",
+).items():
+    for name, value in traits.items():
+        setattr(config[kind], name, value)
