@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.door.parts import GuardHouse, bare_jupyter, door_settings
+from tests.door.platform import Platform, new_platform
 from tests.door.stand_in import InternalApi, StandInHub
 from tre.door.places import Places
 
@@ -54,3 +55,16 @@ def house(session_house: GuardHouse) -> Iterator[GuardHouse]:
         session_house.admin("DELETE", f"/routes/{workspace_id}")
     session_house.routes.clear()
     session_house.hub.tokens.clear()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """The whole door, with alice in `heart` and `lung` and bob in `heart`."""
+    found = new_platform()
+    found.add_person("alice", "heart", "lung")
+    found.add_person("bob", "heart")
+    try:
+        found.start()
+        yield found
+    finally:
+        found.stop()

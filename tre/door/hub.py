@@ -26,6 +26,7 @@ USER_SCOPES = [
     "access:servers!user",
     "access:services!service=tre",
     "delete:servers!user",
+    "read:users:groups!user",
     "read:users:name!user",
     "servers!user",
     "users:activity!user",
