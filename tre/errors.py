@@ -37,9 +37,16 @@ class TreError(Exception):
         self.field = field
         self.error_code = code or self.code
 
+    @property
+    def kind(self) -> str:
+        """The code of the class of this tree that it belongs to: what a machine acts on when it does not know `code`."""
+        ours = (known for known in type(self).__mro__ if issubclass(known, TreError))
+        return next(known.code for known in ours if known.__module__ == __name__)
+
     def as_dict(self) -> dict[str, Any]:
-        """The error as every machine-readable edge prints it."""
-        body = {"code": self.error_code, "message": self.message, "hint": self.hint, "field": self.field}
+        """The error as every machine-readable edge prints it. `kind` is there where `code` is a finer one."""
+        kind = self.kind if self.kind != self.error_code else ""
+        body = {"code": self.error_code, "kind": kind, "message": self.message, "hint": self.hint, "field": self.field}
         return {"error": {key: value for key, value in body.items() if value}}
 
 
@@ -58,9 +65,10 @@ class Conflict(TreError):
 
 
 class Refusal(TreError):
-    """A rule said no. The unit of work writes every refusal to the audit record."""
+    """A rule said no. Every refusal is written to the audit record, once: `audited` says that it is."""
 
     code, exit_code, http_status = "refused", 5, 403
+    audited = False
 
 
 class Unauthenticated(Refusal):

@@ -6,9 +6,9 @@ Works on plain dictionaries so that an exported file is verified by the same lin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tre.store.canonical import digest_of
@@ -39,6 +39,27 @@ def instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def plain(value: Any) -> Any:
+    """`value` as JSON that the database gives back unchanged, so that its digest holds.
+
+    Text without NUL and half surrogates; numbers with a fraction, which PostgreSQL would respell, as text. Raises
+    TypeError on what is no value.
+    """
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return str(value).replace("\0", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {plain(str(name)): plain(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    raise TypeError(f"an audit event cannot hold a {type(value).__name__}")
+
+
 def event_digest(event: dict[str, Any]) -> str:
     """Digest of one event (all fields but `digest`; `at` in the spelling of `instant`)."""
     return digest_of({name: event[name] for name in _FIELDS})
@@ -61,6 +82,8 @@ def _problem_with(event: dict[str, Any], expected: int, previous: str) -> str:
         return f"expected event {expected}, found {event.get('seq')}"
     if event.get("previous") != previous:
         return "does not follow from the event before it"
+    if unknown := sorted(set(event) - {*_FIELDS, "digest"}):
+        return f"holds what no event has: {', '.join(unknown)}"
     try:
         digest = event_digest(event)
     except (KeyError, TypeError, ValueError):

@@ -6,7 +6,7 @@ back. What a use case does, and which rules it asks, is left to the subjects' se
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,13 +16,15 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from tre.audit.actor import Actor
-from tre.audit.chain import GENESIS, event_digest, instant
+from tre.audit.chain import GENESIS, event_digest, instant, plain
 from tre.audit.model import AuditEvent, Outcome
 from tre.errors import Refusal
 from tre.store.database import Database
 
 # Writers of the chain queue here, in the last moment before commit.
 _CHAIN_LOCK = 0x7472655F6175
+# Callers choose parts of a subject, and an index entry holds at most 2704 bytes.
+_LONGEST_SUBJECT = 300
 
 
 @dataclass
@@ -38,7 +40,7 @@ class UseCase:
     silent: bool = False
 
     def note(self, **detail: Any) -> None:
-        """Adds plain JSON values to the event. Never secrets, never rows of data."""
+        """Adds JSON values to the event, a refused one too. Never secrets, never rows of data."""
         self.detail.update(detail)
 
     def nothing_changed(self) -> None:
@@ -62,15 +64,22 @@ def use_case(db: Database, actor: Actor, action: str, subject: str) -> Iterator[
             if not case.silent:
                 _append(session, case, Outcome.done, case.detail)
     except Refusal as refusal:
-        record_refusal(db, actor, action, case.subject if case else subject, refusal)
+        detail = case.detail if case else {}
+        record_refusal(db, actor, action, case.subject if case else subject, refusal, detail=detail)
         raise
 
 
-def record_refusal(db: Database, actor: Actor, action: str, subject: str, refusal: Refusal) -> None:
-    """For refusals made before a use case began (an edge that did not even admit the caller)."""
+def record_refusal(
+    db: Database, actor: Actor, action: str, subject: str, refusal: Refusal, *, detail: Mapping[str, Any] | None = None
+) -> None:
+    """For refusals made outside a use case (an edge that did not even admit the caller). Told twice is written once."""
+    if refusal.audited:
+        return
     with db.transaction() as session:
         case = UseCase(session, actor, action, subject, db.clock())
-        _append(session, case, Outcome.refused, {"code": refusal.error_code, "message": refusal.message})
+        told = {"code": refusal.error_code, "message": refusal.message}
+        _append(session, case, Outcome.refused, {**(detail or {}), **told})
+    refusal.audited = True
 
 
 def _append(session: Session, case: UseCase, outcome: Outcome, detail: dict[str, Any]) -> None:
@@ -79,12 +88,12 @@ def _append(session: Session, case: UseCase, outcome: Outcome, detail: dict[str,
     event: dict[str, Any] = {
         "seq": last.seq + 1 if last else 1,
         "at": instant(case.now),
-        "actor": case.actor.username,
-        "via": case.actor.via,
-        "action": case.action,
-        "subject": case.subject,
+        "actor": plain(case.actor.username),
+        "via": plain(case.actor.via),
+        "action": plain(case.action),
+        "subject": plain(case.subject)[:_LONGEST_SUBJECT],
         "outcome": str(outcome),
-        "detail": detail,
+        "detail": plain(detail),
         "previous": last.digest if last else GENESIS,
     }
     digest = event_digest(event)
