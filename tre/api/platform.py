@@ -11,6 +11,7 @@ from fastapi import Request
 
 from tre.credentials import Secrets
 from tre.credentials.uses import Sealer, SigningKey
+from tre.outputs.content import ContentStore
 from tre.settings import Settings
 from tre.store import Database
 
@@ -20,6 +21,7 @@ class Platform:
     settings: Settings
     db: Database
     secrets: Secrets
+    content: ContentStore
 
     @property
     def sealer(self) -> Sealer:
@@ -32,7 +34,12 @@ class Platform:
 
 def build_platform(settings: Settings) -> Platform:
     """Connects lazily: nothing is asked of a server before the first request."""
-    return Platform(settings, Database(settings.state_url("tre_app")), Secrets.from_settings(settings))
+    return Platform(
+        settings,
+        Database(settings.state_url("tre_app")),
+        Secrets.from_settings(settings),
+        ContentStore(settings.content),
+    )
 
 
 def platform_of(request: Request) -> Platform:

@@ -43,6 +43,7 @@ class FileEntry(BaseModel):
     title: str = Field(default="", max_length=500)
     context: str = Field(default="", max_length=20_000)
     kind: str = Field(default="", max_length=40)
+    dataset: str | None = Field(default=None, max_length=64)
     spec: dict[str, Any] | None = None
 
     @field_validator("name")

@@ -92,5 +92,5 @@ def status(request: str | Receipt) -> dict[str, Any]:
 
 def requests() -> list[dict[str, Any]]:
     """Your requests of this project, the newest first."""
-    answer: list[dict[str, Any]] = transport.ask("GET", "/requests")
+    answer: list[dict[str, Any]] = transport.ask("GET", "/requests")["requests"]
     return answer

@@ -1,0 +1,77 @@
+"""What the intake hands over: a workspace's submissions, and its questions about its own project's requests.
+
+The bytes are in the content store already, under the hash that the intake took. The workspace is named by its socket
+and its token, never by what it says; whose it is, and of which project, stands in the database.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from tre.api.auth import Client, PlatformHere, only
+from tre.api.body import Body
+from tre.api.platform import Platform
+from tre.audit import Actor
+from tre.errors import Conflict, InvalidInput
+from tre.outputs import service
+from tre.outputs.service import NewFile, Submission
+from tre.people import service as people
+from tre.workspaces import service as workspaces
+from tre.workspaces.model import WorkspaceState
+
+router = APIRouter(prefix="/workspaces/{workspace_id}/requests", dependencies=[only(Client.intake)])
+
+
+class FileBody(Body):
+    name: str = Field(max_length=255)
+    title: str = Field(max_length=500)
+    context: str = Field(max_length=20_000)
+    kind: str = Field(max_length=40)
+    dataset: str | None = Field(max_length=64)
+    spec: dict[str, Any] | None
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+
+
+class SubmissionBody(Body):
+    title: str = Field(max_length=500)
+    context: str = Field(max_length=20_000)
+    controls: str = Field(max_length=20_000)
+    replaces: str | int | None
+    files: list[FileBody] = Field(min_length=1, max_length=500)
+
+
+def author(platform: Platform, workspace_id: str) -> tuple[Actor, str]:
+    """Whose workspace it is, and its project. Raises `Conflict` when it does not run: a token outlives nothing."""
+    with platform.db.read() as session:
+        workspace = workspaces.get(session, workspace_id)
+        if workspace.state != WorkspaceState.running:
+            raise Conflict(f"The workspace is {workspace.state}.", hint="Submit from a running workspace.")
+        person = people.get_person(session, workspace.username)
+        roles = frozenset(held.role for held in person.roles)
+        return Actor(workspace.username, roles, via="notebook"), workspace.project_slug
+
+
+@router.post("", status_code=201)
+def submit(workspace_id: str, body: SubmissionBody, platform: PlatformHere) -> dict[str, Any]:
+    actor, project = author(platform, workspace_id)
+    files = tuple(
+        NewFile(file.name, file.sha256, file.kind, file.title, file.context, "", file.dataset, file.spec)
+        for file in body.files
+    )
+    submission = Submission(body.title, body.context, body.controls, files)
+    request = None if body.replaces in (None, "") else number(body.replaces)
+    made = service.submit(platform.db, platform.content, actor, project, submission, request=request)
+    url = f"/tre/requests/{made.request}"
+    return {"request": str(made.request), "version": made.version, "state": made.state, "url": url}
+
+
+def number(text: str | int | None) -> int:
+    """A request's number as the notebook spells it. Raises `InvalidInput`."""
+    try:
+        return int(str(text))
+    except ValueError:
+        raise InvalidInput("This is no request's number.", field="replaces") from None
