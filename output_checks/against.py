@@ -185,6 +185,8 @@ def _worked_out(report: Report, shown: dict[int, PublishedCell]) -> list[Finding
     import numpy as np
 
     e = report.evidence
+    if e.spec.totals == "shown":
+        return []  # `_values` has seen that everything shown follows from cells that are shown
     unknown = e.published.copy()
     exact = np.zeros(len(e), dtype=bool)
     for i, c in shown.items():
@@ -225,7 +227,8 @@ def _recovered(report: Report, i: int) -> Finding:
         "recoverable",
         "fail",
         f"The suppressed cell ({', '.join(BY_ID[rule].id for rule in rules)}) follows exactly from what is published.",
-        "Use totals of the published cells, suppress a further cell in the same row and column, or leave totals out.",
+        "Use totals of the published cells (and declare totals: shown), suppress a further cell in the same row and "
+        "column, or leave totals out.",
         cell=report._labels(i, 0, len(report.spec.dimensions)),
         evidence=report.shown_evidence(i),
     )

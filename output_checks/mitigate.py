@@ -127,6 +127,7 @@ def suppress(report: Report, *, totals: str = "recompute") -> Mitigated:
     e, hide = report.evidence, report.primary
     if totals == "keep":
         raise BadInput("true totals are not kept yet.", field="totals", remedy='Use "recompute".')
+    report = _declare(report, totals="shown")
     if e.mode is not None:
         return Mitigated(report, np.where(hide, np.array([None]), e.mode), _said(hide))
     return Mitigated(report, _recomputed(report, hide), _said(hide))
@@ -182,8 +183,7 @@ def _rounded(report: Report, kind: str, base: int, *, hide: np.ndarray) -> Mitig
         raise BadInput(
             f"cannot round {report.spec.statistic} to a base.", field="statistic", remedy="Suppress instead."
         )
-    declared = replace(report.spec, rounding=f"{kind}:{base}")
-    report = replace(report, evidence=replace(report.evidence, spec=declared))
+    report = _declare(report, totals="shown", rounding=f"{kind}:{base}")
     e = report.evidence
     values = rounded(e.value, kind, base)
     cells = base_cells(e)
@@ -192,6 +192,12 @@ def _rounded(report: Report, kind: str, base: int, *, hide: np.ndarray) -> Mitig
         values = np.where(cells, values, add_up(e, values, visible))
         values = np.where(~cells & (add_up(e, np.ones(len(e)), visible) == 0), np.nan, values)
     return Mitigated(report, np.where(hide, np.nan, values), f"{_said(hide)} The others are rounded ({kind} {base}).")
+
+
+def _declare(report: Report, **what: str) -> Report:
+    """The report with a specification that says what was done."""
+    declared = replace(report.spec, **what)
+    return replace(report, evidence=replace(report.evidence, spec=declared))
 
 
 def _said(hide: np.ndarray) -> str:

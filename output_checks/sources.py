@@ -11,6 +11,7 @@ import datetime as dt
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")  # fmt: skip
 FLOATS = ("FLOAT", "DOUBLE")
+WHOLE = "Check that the file or frame is whole."
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,14 @@ class Source:
         try:
             return dict(self._query(sql).fetchnumpy())
         except Exception as problem:
-            raise Unreadable(
-                _first_line(problem), field="data", remedy="Check that the file or frame is whole."
-            ) from None
+            raise Unreadable(_first_line(problem), field="data", remedy=WHOLE) from None
 
     def one(self, sql: str) -> Any:
         """The first value of the first row."""
         try:
             return self._query(sql).fetchall()[0][0]
         except Exception as problem:
-            raise Unreadable(
-                _first_line(problem), field="data", remedy="Check that the file or frame is whole."
-            ) from None
+            raise Unreadable(_first_line(problem), field="data", remedy=WHOLE) from None
 
     def filter_sql(self, where: Expression | None) -> str:
         """The SQL condition of a filter on this source; TRUE without one."""
@@ -82,38 +80,49 @@ def attach(data: Any, names: tuple[str, ...], *, text_dimensions: tuple[str, ...
 
     CSV has no types: `text_dimensions` are read as text from it, so that the code `007` stays what it is.
     """
-    wanted = tuple(dict.fromkeys(names))
-    relation = _relation(data, wanted, text_dimensions)
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    columns = {}
-    for i, name in enumerate(wanted):
-        if name not in types:
-            have = ", ".join(list(types)[:12])
-            raise BadInput(f"the data has no column {name!r}.", field="data", remedy=f"It has: {have}.")
-        columns[name] = Column(f"c{i}", kind_of(types[name], name), types[name])
-    picks = ", ".join(f"{quote(name)} AS {column.alias}" for name, column in columns.items()) or "1 AS c0"
-    view = relation.project(picks)
-
-    def query(sql: str) -> Any:
-        return view.query("records", sql)
-
-    return Source(query, columns)
-
-
-def _relation(data: Any, names: tuple[str, ...], text: tuple[str, ...]) -> Any:
     import duckdb
 
-    if isinstance(data, duckdb.DuckDBPyRelation):
-        return data
-    connection = duckdb.connect(config=SETTINGS)
+    wanted = tuple(dict.fromkeys(names))
+    aliases = {name: f"c{i}" for i, name in enumerate(wanted)}
     try:
-        if isinstance(data, str | Path):
-            return _file(connection, Path(data), text)
-        return _frame(connection, data, names)
+        query = _query(duckdb, data, aliases, text_dimensions)
+        described = query("DESCRIBE SELECT * FROM records").fetchall()
     except (BadInput, Unreadable):
         raise
     except Exception as problem:
         raise Unreadable(_first_line(problem), field="data", remedy="Give a readable frame or file.") from None
+    types = {row[0]: str(row[1]) for row in described}
+    columns = {n: Column(alias, kind_of(types[alias], n), types[alias]) for n, alias in aliases.items()}
+    return Source(query, columns)
+
+
+@cache
+def _database() -> Any:
+    """One in-memory database per process; every source works on a cursor of its own, which sees only its own
+    views.
+    """
+    import duckdb
+
+    return duckdb.connect(config=SETTINGS)
+
+
+def _query(duckdb: Any, data: Any, aliases: dict[str, str], text: tuple[str, ...]) -> Callable[[str], Any]:
+    if isinstance(data, duckdb.DuckDBPyRelation):
+        _present(tuple(aliases), tuple(data.columns))
+        view = data.project(_picks(aliases))
+        return lambda sql: view.query("records", sql)
+    cursor = _database().cursor()
+    if isinstance(data, str | Path):
+        relation = _file(cursor, Path(data), text)
+        _present(tuple(aliases), tuple(relation.columns))
+        relation.project(_picks(aliases)).create_view("records")
+    else:
+        cursor.register("records", _frame(data, aliases))
+    return lambda sql: cursor.execute(sql)
+
+
+def _picks(aliases: dict[str, str]) -> str:
+    return ", ".join(f"{quote(name)} AS {alias}" for name, alias in aliases.items())
 
 
 def _file(connection: Any, path: Path, text: tuple[str, ...]) -> Any:
@@ -135,21 +144,22 @@ def _file(connection: Any, path: Path, text: tuple[str, ...]) -> Any:
     raise Unreadable(f"{path.suffix or 'no ending'} is not read.", field="data", remedy="Give .parquet or .csv.")
 
 
-def _frame(connection: Any, data: Any, names: tuple[str, ...]) -> Any:
-    """A registered frame with only the columns that are needed, so that a strange other column does no harm."""
+def _frame(data: Any, aliases: dict[str, str]) -> Any:
+    """A frame with only the columns that are needed, so that a strange other column does no harm."""
     pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
+    names, new = tuple(aliases), list(aliases.values())
     if pandas is not None and isinstance(data, pandas.DataFrame):
-        return connection.from_df(_pandas(pandas, data, names))
+        return _pandas(pandas, data, aliases)
     if polars is not None and isinstance(data, polars.LazyFrame):
         data = data.select(_present(names, tuple(data.collect_schema().names()))).collect()
     if polars is not None and isinstance(data, polars.DataFrame):
-        return connection.from_arrow(data.select(_present(names, tuple(data.columns))).to_arrow())
-    if hasattr(data, "to_batches") and hasattr(data, "schema"):
-        return connection.from_arrow(data.select(_present(names, tuple(data.schema.names))))
+        return data.select(_present(names, tuple(data.columns))).to_arrow().rename_columns(new)
+    if hasattr(data, "to_batches") and hasattr(data, "rename_columns"):
+        return data.select(_present(names, tuple(data.schema.names))).rename_columns(new)
     if isinstance(data, dict):
         import pyarrow as pa  # type: ignore[import-untyped]
 
-        return connection.from_arrow(pa.table({name: data[name] for name in _present(names, tuple(data))}))
+        return pa.table({aliases[name]: data[name] for name in _present(names, tuple(data))})
     raise Unreadable(
         f"{type(data).__name__} is not read.",
         field="data",
@@ -167,25 +177,20 @@ def _present(names: tuple[str, ...], have: tuple[str, ...]) -> list[str]:
     return list(names)
 
 
-def _pandas(pandas: Any, frame: Any, names: tuple[str, ...]) -> Any:
+def _pandas(pandas: Any, frame: Any, aliases: dict[str, str]) -> Any:
     """The wanted columns side by side without copying; types that DuckDB does not know become plain ones."""
-    if "" not in names and not set(names) <= set(frame.columns):
-        reset = [name for name in names if name not in frame.columns]
-        if set(reset) <= {name for name in frame.index.names if name is not None}:
-            frame = frame.reset_index(level=reset)
+    lost = [name for name in aliases if name not in frame.columns]
+    if lost and set(lost) <= {name for name in frame.index.names if name is not None}:
+        frame = frame.reset_index(level=lost)
     columns = {}
-    for name in _present(names, tuple(frame.columns)):
+    for name in _present(tuple(aliases), tuple(frame.columns)):
         series = frame[name]
         if isinstance(series.dtype, pandas.CategoricalDtype):
             series = _categorical(series)
         elif isinstance(series.dtype, pandas.PeriodDtype | pandas.IntervalDtype):
             series = series.astype("string").where(series.notna())
-        columns[name] = series
-    return (
-        pandas.DataFrame(columns, index=frame.index, copy=False)
-        if columns
-        else pandas.DataFrame({"_": range(len(frame))})
-    )
+        columns[aliases[name]] = series
+    return pandas.DataFrame(columns, index=frame.index, copy=False)
 
 
 def _categorical(series: Any) -> Any:

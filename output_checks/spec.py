@@ -45,6 +45,7 @@ class TableSpec:
     categories      per dimension the labels that exist even where no record has them
     observed        False: unobserved categories of the data count as cells, too
     parameters      thresholds that differ from the profile's
+    totals          "true", or "shown": totals and percentages follow from the published cells alone
     rounding        what was done to the published values: "", "round:5" or "midpoint:6"
     total           the word for totals in written tables
     """
@@ -63,6 +64,7 @@ class TableSpec:
     categories: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     observed: bool = True
     parameters: dict[str, Any] = field(default_factory=dict)
+    totals: str = "true"
     rounding: str = ""
     total: str = TOTAL
 
@@ -187,6 +189,8 @@ def _check_choices(spec: TableSpec) -> None:
         raise BadInput(f"{spec.margins!r} is not known.", field="margins", remedy='Use true, false or "all".')
     if spec.missing not in ("drop", "keep"):
         raise BadInput(f"{spec.missing!r} is not known.", field="missing", remedy='Use "drop" or "keep".')
+    if spec.totals not in ("true", "shown"):
+        raise BadInput(f"{spec.totals!r} is not known.", field="totals", remedy='Use "true" or "shown".')
     if type(spec.observed) is not bool:
         raise BadInput("is not true or false.", field="observed", remedy="Use true or false.")
     if not isinstance(spec.total, str) or not spec.total:

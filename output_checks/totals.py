@@ -133,11 +133,18 @@ def expected_values(report: Report, visible: np.ndarray) -> dict[str, np.ndarray
     if e.mode is not None:
         numbers = [float(v) if isinstance(v, int | float) else np.nan for v in e.mode.tolist()]
         return {"true": np.array(numbers)}
-    out = {"true": e.value, "of_shown": values_of_shown(e, visible)}
+    of_shown = values_of_shown(e, visible)
+    if e.spec.totals == "shown":
+        own = base_cells(e) & (e.spec.statistic not in PERCENTS)
+        if e.spec.statistic not in ("count", "sum", "mean", *PERCENTS):
+            own = np.ones(len(e), dtype=bool)
+        out = {"of_shown": np.where(own, e.value, of_shown)}
+    else:
+        out = {"true": e.value, "of_shown": of_shown}
     declared = e.spec.rounded_by
     if declared is None:
         return out
-    direct = rounded(e.value, *declared)
+    direct = rounded(e.value if e.spec.totals == "true" else out["of_shown"], *declared)
     options = {"rounded": direct, "rounded_of_shown": rounded(out["of_shown"], *declared)}
     if e.spec.statistic in ("count", "sum"):
         base = base_cells(e)

@@ -1,0 +1,133 @@
+"""What leaves: every kind of dimension, statistic, total and format suppressed, written, read back and attacked."""
+
+import csv
+import datetime as dt
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import output_checks as oc
+from tests.output_checks.test_evidence import RECORDS, frame
+
+RNG = np.random.default_rng(7)
+N = 900
+BASE = RNG.choice(4, N, p=[0.5, 0.3, 0.194, 0.006])
+DIMENSIONS = {
+    "text": np.array(["x", "X", "it's", "z, q"], dtype=object)[BASE],
+    "category": pd.Categorical.from_codes(BASE, ["b", "a", "10", "c"]),
+    "integer": np.array([3, -1, 20, 7])[BASE],
+    "float": np.array([0.1, 1.0, 1e-9, 2.5])[BASE],
+    "boolean": BASE < 3,
+    "date": np.array([dt.date(2020, 1, k + 1) for k in range(4)], dtype=object)[BASE],
+    "moment": pd.to_datetime(
+        np.array(["2020-01-01 00:00", "2020-01-01 12:30", "2021-05-05 00:00", "2022-02-02 00:00"])[BASE]
+    ),
+    "nullable": pd.array(np.array([3, -1, 20, 7])[BASE], dtype="Int64"),
+    "codes": pd.Categorical(np.array([3, -1, 20, 7])[BASE]),
+}
+STATISTICS = ["count", "sum", "mean", "median", "std", "row_percent", "column_percent", "percent", "mode", "max"]
+
+
+def data_for(kind, missing):
+    dimension = pd.Series(DIMENSIONS[kind])
+    if missing == "keep":
+        if kind == "boolean":
+            dimension = dimension.astype("boolean")
+        dimension = dimension.where(pd.Series(RNG.random(N)) > 0.1) if kind != "integer" else dimension
+    return pd.DataFrame({"d": dimension, "g": RNG.integers(0, 3, N), "v": RNG.gamma(2.0, 50, N).round()})
+
+
+@pytest.mark.parametrize("missing", ["drop", "keep"])
+@pytest.mark.parametrize("margins", [False, True, "all"])
+@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("kind", sorted(DIMENSIONS))
+def test_no_unsafe_value_is_in_the_bytes(kind, statistic, margins, missing):
+    data = data_for(kind, missing)
+    for columns in ([], ["g"]):
+        spec = {"rows": ["d"], "columns": columns, "statistic": statistic, "margins": margins, "missing": missing}
+        if not statistic.endswith("percent"):
+            spec["values"] = "v"
+        report = oc.check(spec, data)
+        safe = report.suppress()
+        written = list(csv.DictReader(io.StringIO(safe.to_csv())))
+        assert len(written) == len(report.cells)
+        for line, cell in zip(written, report.cells, strict=True):
+            if cell.status == "fail":
+                assert line["value"] == ""
+        if columns:
+            assert len(list(csv.reader(io.StringIO(safe.to_csv(layout="wide"))))) == 1 + len(
+                {tuple(c.row.values()) for c in report.cells}
+            )
+
+
+@given(RECORDS, st.sampled_from(["count", "sum", "row_percent", "percent", "mean"]), st.booleans())
+def test_totals_and_percentages_do_not_give_suppressed_cells_away(records, statistic, rounding):
+    """Whatever a suppressed cell holds, what is published stays the same: it is a function of the safe cells alone."""
+    spec = {"rows": ["a"], "columns": ["b"], "statistic": statistic, "margins": True}
+    if statistic in ("sum", "mean"):
+        spec["values"] = "v"
+    report = oc.check(spec, frame(records))
+    if not report.cells:
+        return
+    safe = report.round(5) if rounding and statistic in ("count", "sum") else report.suppress()
+    shown = {tuple(c.labels.values()): v for c, v in zip(report.cells, safe.values(), strict=True)}
+    assert safe.to_csv()
+    inner = {k: v for k, v in shown.items() if "Total" not in k}
+    if statistic in ("count", "sum"):
+        for labels, value in shown.items():
+            if "Total" in labels and value is not None:
+                parts = [v for k, v in inner.items() if v is not None and _inside(k, labels)]
+                assert value == pytest.approx(sum(parts))
+    if statistic == "percent" and any(v is not None for v in inner.values()):
+        assert sum(v for v in inner.values() if v is not None) == pytest.approx(100)
+
+
+def _inside(labels, total):
+    return all(t in ("Total", label) for label, t in zip(labels, total, strict=True))
+
+
+def unsafe_table():
+    data = pd.DataFrame({"a": ["x"] * 40 + ["y"] * 33, "b": ["p"] * 36 + ["q"] * 4 + ["p"] * 15 + ["q"] * 18})
+    return data, oc.check({"rows": ["a"], "columns": ["b"], "margins": True}, data)
+
+
+def test_what_would_fail_its_audit_is_not_handed_over(tmp_path):
+    from dataclasses import replace
+
+    _, report = unsafe_table()
+    honest = report.suppress()
+    leaking = replace(honest, report=report, shown=np.where(report.primary, np.nan, report.evidence.value))
+    target = tmp_path / "t.csv"
+    with pytest.raises(oc.Unsafe) as caught:
+        leaking.write_csv(target)
+    assert [f.rule for f in caught.value.findings] == ["recoverable"]
+    assert list(tmp_path.iterdir()) == []
+    bare = replace(honest, shown=report.evidence.value)
+    with pytest.raises(oc.Unsafe, match="4"):
+        bare.write_csv(target)
+    assert honest.write_csv(target).read_text().splitlines()[2] == "x,q,"
+
+
+def test_rounded_and_midpoint_tables():
+    data, report = unsafe_table()
+    assert report.round(5).values() == [35, None, 15, 20, 50, 20, 35, 35, 70]
+    wide = oc.check({"rows": ["a"], "columns": ["b"]}, data, "opensafely").midpoint(6)
+    assert wide.values() == [33, 3, 15, 15]
+    strict = report.midpoint(6)
+    assert strict.values()[1] is None  # a house that does not know midpoints still suppresses
+    with pytest.raises(oc.BadInput):
+        report.round(1)
+    with pytest.raises(oc.BadInput):
+        oc.check({"rows": ["a"], "statistic": "row_percent", "columns": ["b"]}, data).round(5)
+
+
+def test_a_label_like_the_total_is_refused():
+    data = pd.DataFrame({"a": ["Total"] * 20 + ["x"] * 20})
+    report = oc.check({"rows": ["a"], "margins": True}, data)
+    with pytest.raises(oc.BadInput, match="total"):
+        report.suppress().to_csv()
+    assert oc.check({"rows": ["a"], "margins": True, "total": "Sum"}, data).suppress().to_csv().endswith("Sum,40\n")
