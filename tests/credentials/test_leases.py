@@ -55,6 +55,7 @@ def test_a_lease_reads_its_project(secrets: Secrets, project: str, data_server: 
         "SELECT pg_read_file('/etc/passwd')",
         "SELECT pg_ls_dir('/')",
         "SELECT lo_create(0)",
+        "SELECT lo_creat(-1)",
         "SELECT lo_from_bytea(0, 'x')",
         "SELECT rolpassword FROM pg_authid",
         "SET ROLE tre_admin",
@@ -180,7 +181,12 @@ def test_sleeping_in_a_transaction_does_not_hinder_the_revocation(
 ):
     lease = secrets.lease(project, "w-asleep")
     db = login(data_server, lease)
-    asleep = threading.Thread(target=lambda: pytest.raises(psycopg.Error, db.execute, "SELECT pg_sleep(60)"))
+
+    def sleep() -> None:
+        with pytest.raises(psycopg.Error):
+            db.execute("SELECT pg_sleep(60)")
+
+    asleep = threading.Thread(target=sleep)
     asleep.start()
     time.sleep(0.2)
     secrets.revoke(lease.id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -16,7 +17,7 @@ import hvac
 import psycopg
 from psycopg import errors, sql
 
-from tre.credentials import policies
+from tre.credentials import leases, policies
 from tre.credentials.files import new_password, scram_verifier
 from tre.credentials.server import Server
 from tre.errors import Broken, Conflict, NotFound, Unavailable
@@ -130,17 +131,30 @@ def remove(settings: Settings, server: Server, project: str) -> None:
         found = names(server, project)
     except NotFound:
         return
+    for held in leases.held(server):
+        if held.project == project:
+            leases.revoke(server, held.id)
     with connected(settings, "datasets") as db:
+        wait_for_no_logins(db, found)
         run(db, [f"DROP DATABASE IF EXISTS {found.database} WITH (FORCE)"])
-        logins = (
-            "SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.member WHERE m.roleid = %s::regrole"
-        )
-        members = [name for (name,) in db.execute(logins, [found.group]).fetchall() if name.startswith(("w_", "m_"))]
-        run(db, [f"DROP ROLE IF EXISTS {name}" for name in (*members, found.group)])
+        run(db, [f"DROP ROLE IF EXISTS {role}" for role in (found.manager, found.group)])
     for kind in ("roles", "config"):
         path = f"/v1/database/{kind}/{found.database}"
         server.call("forget a project's database", partial(delete, path))
     server.delete_value(f"databases/{project}")
+
+
+def wait_for_no_logins(db: psycopg.Connection, found: ProjectDatabase, seconds: float = 10.0) -> None:
+    """Wait until the secrets server has dropped the group's logins; raises Unavailable where it does not."""
+    logins = (
+        "SELECT FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid JOIN pg_roles w ON w.oid = m.member"
+        " WHERE g.rolname = %s AND w.rolname LIKE 'w\\_%%' LIMIT 1"
+    )
+    until = time.monotonic() + seconds
+    while db.execute(logins, [found.group]).fetchone() is not None:
+        if time.monotonic() > until:
+            raise Unavailable("logins to the project's database are not revoked yet")
+        time.sleep(0.05)
 
 
 def delete(path: str, client: hvac.Client) -> None:

@@ -51,6 +51,12 @@ def data_statements(verifiers: dict[str, str]) -> list[str]:
     ]
 
 
+def data_template() -> list[str]:
+    """Everyone may make large objects, without any right: a reader could fill the disk with them."""
+    functions = ("lo_creat(int)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
+    return [f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC" for function in functions]
+
+
 def closed_to_public(*databases: str) -> list[str]:
     """PostgreSQL lets everyone connect to and make temporary tables in a new database."""
     return [f"REVOKE ALL ON DATABASE {database} FROM PUBLIC" for database in databases]
@@ -67,7 +73,7 @@ def initialise_data(settings: Settings) -> None:
     """First run of the data server. Changes nothing where it is made already."""
     server = data_server(settings)
     if not server.data.exists():
-        initialise(server, data_statements(new_passwords(settings, "data", DATA_ROLES)))
+        initialise(server, data_statements(new_passwords(settings, "data", DATA_ROLES)), data_template())
 
 
 def new_passwords(settings: Settings, server: str, roles: tuple[str, ...]) -> dict[str, str]:

@@ -96,10 +96,11 @@ def initdb_argv(data: Path, password_file: Path) -> list[str]:
     return [str(BIN / "initdb"), "-D", str(data), "--no-instructions", "--no-sync", *auth, *locale]
 
 
-def initialise(server: Server, statements: list[str]) -> None:
+def initialise(server: Server, statements: list[str], template: list[str] | None = None) -> None:
     """Make the server's data folder where there is none, with `statements` run as its superuser; whole or not at all.
 
-    Each statement is one line. Raises Broken with the server's own words where it fails.
+    `template` are run in template1, so that every later database has them. Each statement is one line.
+    Raises Broken with the server's own words where it fails.
     """
     if server.data.exists():
         return
@@ -115,16 +116,17 @@ def initialise(server: Server, statements: list[str]) -> None:
     finally:
         password_file.unlink(missing_ok=True)
     lock_superuser = f"ALTER ROLE {SUPERUSER} NOLOGIN PASSWORD NULL"
-    run_single_user(new, [*statements, lock_superuser])
+    run_single_user(new, "template1", template or [])
+    run_single_user(new, "postgres", [*statements, lock_superuser])
     run_sync(new)
     new.rename(server.data)
 
 
-def run_single_user(data: Path, statements: list[str]) -> None:
+def run_single_user(data: Path, database: str, statements: list[str]) -> None:
     """Run one-line statements with the server stopped. That mode goes on after an error, so errors are looked for."""
     if any("\n" in statement for statement in statements):
         raise ValueError("each statement is one line")
-    argv = [str(BIN / "postgres"), "--single", "-D", str(data), "-c", "log_min_error_statement=panic", "postgres"]
+    argv = [str(BIN / "postgres"), "--single", "-D", str(data), "-c", "log_min_error_statement=panic", database]
     done = run(argv, stdin="\n".join(statements) + "\n")
     if "ERROR:" in done or "FATAL:" in done:
         first = next(line for line in done.splitlines() if "ERROR:" in line or "FATAL:" in line)
