@@ -5,6 +5,7 @@ import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,9 +15,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from PIL import Image
 
 from tre.audit import Actor
-from tre.outputs import checking, service
+from tre.audit import service as audit
+from tre.outputs import access, checking, release, review, service
 from tre.outputs.content import ContentStore
 from tre.outputs.evidence import Snapshot
+from tre.outputs.model import Choice
+from tre.outputs.review import Ballot, Verdict, Voted
 from tre.outputs.service import NewFile, Submission, Submitted
 from tre.people.model import ConflictOfInterest, Organisation, Person, Role, RoleHeld, Standing, StandingHeld
 from tre.projects import agreement
@@ -128,7 +132,7 @@ class House:
             proposed_by=team[0].username,
             proposed_at=START,
             members=members,
-            **{name: slug for name in texts},
+            **dict.fromkeys(texts, slug),
         )
 
     def file(self, name: str = "table.csv", content: bytes = CLEAN, kind: str = "table", **more: object) -> NewFile:
@@ -148,6 +152,60 @@ class House:
     def check(self) -> None:
         while checking.step(self.db, self.desk()):
             pass
+
+    def in_review(self, *files: NewFile, **words: str) -> Submitted:
+        """Submitted and through the checks."""
+        sent = self.submit(*files, **words)
+        self.check()
+        return sent
+
+    def vote(
+        self,
+        who: str,
+        sent: Submitted,
+        choice: Choice = Choice.approve,
+        *,
+        files: tuple[int, ...] = (1,),
+        comment: str = "",
+    ) -> Voted:
+        said = comment or ("" if choice is Choice.approve else "Because.")
+        ballots = [Ballot(file, choice, said) for file in files]
+        return review.vote(self.db, self.actor(who), sent.request, version=sent.version, ballots=ballots)
+
+    def decide(self, who: str, sent: Submitted, verdict: Verdict = Verdict.approve, reason: str = "") -> None:
+        review.decide(
+            self.db, self.actor(who), sent.request, version=sent.version, verdict=verdict, reason=reason or "Because."
+        )
+
+    def approved(self, *files: NewFile) -> Submitted:
+        sent = self.in_review(*files)
+        places = tuple(range(1, max(1, len(files)) + 1))
+        for who in ("cora", "carl"):
+            self.vote(who, sent, files=places)
+        self.decide("carl", sent)
+        return sent
+
+    def releasing(self, *files: NewFile) -> Submitted:
+        sent = self.approved(*files)
+        release.release(self.db, self.actor("cora"), sent.request, version=sent.version)
+        return sent
+
+    def released(self, *files: NewFile) -> Submitted:
+        sent = self.releasing(*files)
+        assert release.step(self.db, self.release_desk())
+        return sent
+
+    def release_desk(self) -> release.ReleaseDesk:
+        return release.ReleaseDesk(self.store, self.pen)
+
+    def state(self, sent: Submitted) -> str:
+        with self.db.read() as session:
+            return access.get(session, sent.request).state
+
+    def events(self, action: str = "") -> list[dict[str, Any]]:
+        """The audit record, newest first."""
+        with self.db.read() as session:
+            return audit.events(session, action=action, limit=1000)
 
     def add_snapshot(self, folder: Path, name: str, columns: dict[str, list[object]], unit: str | None = None) -> None:
         path = folder / f"{name}.parquet"

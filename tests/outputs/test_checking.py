@@ -38,7 +38,7 @@ def test_a_declared_table_is_verified_against_the_snapshot(house: House, tmp_pat
 def test_a_disclosive_cell_returns_the_request_with_the_finding(house: House, tmp_path: Path) -> None:
     house.add_snapshot(tmp_path, "trial", {"sex": ["F"] * 3 + ["M"] * 40})
     table = house.file(content=b"sex,value\nF,3\nM,40\n", dataset="trial", spec={"rows": ["sex"]})
-    request, (file,), found = checked(house, table)
+    request, _, found = checked(house, table)
     assert request.state == "returned"
     assert ("threshold", "fail") in found
     with house.db.read() as session:

@@ -145,6 +145,7 @@ class RequestVersion(Base):
     decided_at: Mapped[datetime | None] = mapped_column(MOMENT)
     decided_by: Mapped[str] = mapped_column(Text, default="")
     decision: Mapped[str] = mapped_column(Text, default="")
+    released_by: Mapped[str] = mapped_column(Text, default="")
 
     files: Mapped[list[RequestFile]] = relationship(lazy="selectin", order_by="RequestFile.position")
 
@@ -222,6 +223,8 @@ class Review(Base):
 
 
 class Vote(Base):
+    """`salt` hides the vote in the audit record until the review is opened (see `review.commitment`)."""
+
     __tablename__ = "vote"
 
     file_id: Mapped[int] = mapped_column(ForeignKey("request_file.id"), primary_key=True)
@@ -229,7 +232,7 @@ class Vote(Base):
     choice: Mapped[str] = mapped_column(Text)
     comment: Mapped[str] = mapped_column(Text, default="")
     at: Mapped[datetime] = mapped_column(MOMENT)
-    seal: Mapped[str] = mapped_column(Text)
+    salt: Mapped[str] = mapped_column(Text)
 
 
 class Comment(Base):

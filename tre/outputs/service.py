@@ -164,7 +164,7 @@ def _new_file(store: ContentStore, submission: Submission, file: NewFile, number
         name: rules.check_words(
             getattr(file, name) or getattr(submission, name), field=f"{field}.{name}", longest=longest
         )
-        for name, longest in (("title", rules.LONGEST_TITLE), ("context", 4000), ("controls", 4000))
+        for name, longest in (("title", 300), ("context", 4000), ("controls", 4000))
     }
     return RequestFile(
         position=number,

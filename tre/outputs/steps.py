@@ -31,6 +31,12 @@ PAUSE = timedelta(seconds=20)
 MAX_ATTEMPTS = 5
 
 
+class LeaseLost(Conflict):
+    """Another worker, or a timeout, took the request over: nothing of ours counts any more."""
+
+    code = "lease_lost"
+
+
 @dataclass(frozen=True)
 class Claim:
     """A request in the hands of one worker. `lease` proves it; `since` is when the request entered its state."""
@@ -74,17 +80,17 @@ def _next(session: Session, now: datetime, state: RequestState, waiting: Request
 
 
 def held(session: Session, taken: Claim, state: RequestState) -> ReleaseRequest:
-    """The request, locked, if it is still in this worker's hands. Raises `Conflict` otherwise: somebody else goes
-    on.
+    """The request, locked, if it is still in this worker's hands. Raises `LeaseLost` otherwise: somebody
+    else goes on.
     """
     request = access.get(session, taken.request, lock=True)
     if request.state != state or request.lease != taken.lease or request.version != taken.version:
-        raise Conflict(f"Request {taken.request} is no longer in these hands.", code="lease_lost")
+        raise LeaseLost(f"Request {taken.request} is no longer in these hands.")
     return request
 
 
 def beat(db: Database, taken: Claim, state: RequestState) -> None:
-    """Still alive. Raises `Conflict` when the lease was lost."""
+    """Still alive. Raises `LeaseLost` when somebody else took over."""
     with db.transaction() as session:
         held(session, taken, state).lease_until = db.clock() + LEASE
 
@@ -94,22 +100,28 @@ def handling(db: Database, taken: Claim, state: RequestState) -> Iterator[None]:
     """What a failure in the block becomes: a pause and another attempt, or failed with the reason; never silence."""
     try:
         yield
-    except Conflict as lost:
+    except LeaseLost as lost:
         log.warning("request %s: %s", taken.request, lost.message)
-    except Unavailable as error:
-        log.warning("request %s waits: %s", taken.request, error.message)
-        _pause(db, taken, state, error)
     except Broken as error:
         alarm(db, f"request:{taken.request}", error)
         _fail(db, taken, state, error.message)
     except TreError as error:
-        _fail(db, taken, state, error.message)
+        if _passing(error):
+            log.warning("request %s waits: %s", taken.request, error.message)
+            _pause(db, taken, state, error)
+        else:
+            _fail(db, taken, state, error.message)
     except Exception as error:
         log.exception("request %s: unexpected", taken.request)
         _fail(db, taken, state, f"An unexpected error ({type(error).__name__}); the worker's log says more.")
 
 
-def _pause(db: Database, taken: Claim, state: RequestState, error: Unavailable) -> None:
+def _passing(error: TreError) -> bool:
+    """Worth another attempt: a part did not answer, or the database let somebody else go first."""
+    return isinstance(error, Unavailable) or (isinstance(error, Conflict) and error.error_code == Conflict.code)
+
+
+def _pause(db: Database, taken: Claim, state: RequestState, error: TreError) -> None:
     with db.transaction() as session:
         request = held(session, taken, state)
         request.lease, request.lease_until = "", db.clock() + PAUSE
@@ -120,7 +132,7 @@ def _fail(db: Database, taken: Claim, state: RequestState, reason: str) -> None:
     try:
         with use_case(db, SYSTEM, "request.fail", access.subject_of(taken.request)) as case:
             give_up(case, held(case.session, taken, state), reason)
-    except Conflict as lost:
+    except LeaseLost as lost:
         log.warning("request %s: %s", taken.request, lost.message)
 
 

@@ -108,7 +108,7 @@ def _requests() -> None:
         "request_version",
         sa.Column("request_id", sa.BigInteger, sa.ForeignKey("release_request.id"), primary_key=True),
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-        *_texts("title", "context", "controls", "decided_by", "decision"),
+        *_texts("title", "context", "controls", "decided_by", "decision", "released_by"),
         sa.Column("submitted_at", MOMENT, nullable=False),
         sa.Column("checked_at", MOMENT),
         sa.Column("checks", JSONB, nullable=False),
@@ -165,7 +165,7 @@ def _review() -> None:
         "vote",
         sa.Column("file_id", sa.BigInteger, sa.ForeignKey("request_file.id"), primary_key=True),
         sa.Column("reviewer", sa.Text, sa.ForeignKey("person.username"), primary_key=True),
-        *_texts("choice", "comment", "seal"),
+        *_texts("choice", "comment", "salt"),
         sa.Column("at", MOMENT, nullable=False),
     )
     op.create_table(
