@@ -1,0 +1,35 @@
+"""Real Chromium for the pages' tests, and the same for screenshots."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, sync_playwright
+
+CHROMIUM = Path(os.environ.get("TRE_CHROMIUM", "/usr/bin/chromium"))
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="NOT RUN: chromium is missing")
+
+
+@contextmanager
+def chromium(**options: object) -> Iterator[BrowserContext]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        context = browser.new_context(**options)
+        context.set_default_timeout(10_000)
+        yield context
+        context.close()
+        browser.close()
+
+
+def sign_in(context: BrowserContext, url: str, token: str) -> None:
+    """As after the Hub's answer: the session cookie and nothing else."""
+    context.clear_cookies()
+    context.add_cookies(
+        [{"name": "tre-session", "value": token, "url": f"{url}/tre", "httpOnly": True, "sameSite": "Lax"}]
+    )

@@ -1,0 +1,70 @@
+"""A story that fills the pages: projects in every state, datasets, requests in every turn."""
+
+from tests.web.site import Site
+from tre.data import grants
+from tre.data.grants import Terms
+from tre.data.model import Delivery
+from tre.projects import service as projects
+from tre.projects.model import RefusalCode
+from tre.projects.service import Ask
+
+Pages = dict[str, tuple[str, str, list[str]]]
+
+
+def furnish_story(site: Site) -> Pages:
+    """What there is to see: name of a picture → who looks, where, and what they press first."""
+    furnish_projects(site)
+    return {
+        "landing": ("", "/tre/", []),
+        "home-researcher": ("rita", "/tre/", []),
+        "home-administrator": ("ada", "/tre/", []),
+        "home-custodian": ("carol", "/tre/", []),
+        "me": ("rita", "/tre/me", []),
+        "projects": ("ada", "/tre/projects", []),
+        "project": ("rita", "/tre/projects/care-costs", []),
+        "project-refused": ("rita", "/tre/projects/too-much", []),
+        "project-proposed": ("ada", "/tre/projects/waiting-lists", []),
+        "agreement": ("rita", "/tre/projects/frailty/agreement", []),
+        "decide": ("ada", "/tre/projects/waiting-lists/decide", []),
+        "decide-errors": ("ada", "/tre/projects/waiting-lists/decide", ["main button[type=submit]"]),
+        "grant": ("carol", "/tre/projects/waiting-lists/datasets/visits", []),
+        "suspend": ("ada", "/tre/projects/care-costs/suspend", []),
+        "members": ("ada", "/tre/projects/care-costs/members", []),
+        "decisions": ("carol", "/tre/decisions", []),
+        "datasets": ("rita", "/tre/datasets", []),
+        "dataset": ("rita", "/tre/datasets/visits", []),
+        "propose-datasets": ("rita", "/tre/propose", []),
+        "propose": ("rita", "/tre/propose?dataset=visits", []),
+        "propose-errors": ("rita", "/tre/propose?dataset=visits", ["main button[type=submit]"]),
+        "not-allowed": ("rob", "/tre/projects/care-costs", []),
+        "not-found": ("rita", "/tre/nothing", []),
+    }
+
+
+def furnish_projects(site: Site) -> None:
+    db, carol, ada = site.platform.db, site.actors["carol"], site.actors["ada"]
+    site.register("admissions", "Admissions to hospital", "Every admission of insured people, 2018 to 2020.")
+    clock = site.people.clock
+    site.project("care-costs", team=("rob",))
+    clock.advance(hours=3)
+    until = clock().date().replace(year=clock().year + 1, month=2)
+    terms = Terms(until, Delivery.both, ("person", "age", "cost"), ("age",))
+    grants.give(db, carol, project="care-costs", dataset="visits", terms=terms, reason="Minimal and useful.")
+    site.project("too-much", approve=False, asks=(Ask("visits", ("nhs", "person", "age", "sex", "cost", "seen")),))
+    reason = "The names of people are not needed to compare costs."
+    code = RefusalCode.not_minimal
+    projects.refuse(db, ada, "too-much", code=code, reason=reason, would_change="Leave out the NHS number and the day.")
+    site.project("frailty", agreed=False, asks=(Ask("admissions", ("person", "age")), Ask("visits", ("person",))))
+    grants.refuse(
+        db,
+        carol,
+        project="frailty",
+        dataset="visits",
+        code=RefusalCode.risk_too_high,
+        reason="Visits by day would show single people.",
+        would_change="Ask for months instead of days.",
+    )
+    clock.advance(days=2)
+    rows = {"column": "age", "op": ">=", "value": 18}
+    site.project("waiting-lists", approve=False, asks=(Ask("visits", ("person", "age", "sex"), rows),))
+    clock.advance(hours=5)

@@ -1,0 +1,84 @@
+"""Errors as pages: message, hint and field in the same words as on the command line.
+
+An unexpected exception becomes a page without its text: a traceback may quote data.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from tre.errors import InvalidInput, NotFound, TreError, Unauthenticated
+from tre.web.page import page
+from tre.web.session import PREFIX, close_session
+
+log = logging.getLogger(__name__)
+TITLES = {
+    401: "Sign in",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Not possible here",
+    409: "Not possible now",
+    413: "Too large",
+    422: "Something is missing or wrong",
+    429: "Too often",
+    503: "Not available just now",
+}
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(Unauthenticated, _sign_in_first)
+    app.add_exception_handler(TreError, _ours)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def error_page(request: Request, error: TreError) -> Response:
+    title = TITLES.get(error.http_status, "Something went wrong")
+    return page(request, "error.html", status=error.http_status, error=error, title=title)
+
+
+async def _sign_in_first(request: Request, error: Exception) -> Response:
+    """A page that is only looked at leads to signing in and back; a form says what happened to it."""
+    assert isinstance(error, Unauthenticated)
+    if request.method == "GET" and error.error_code == Unauthenticated.code:
+        response: Response = RedirectResponse(f"{PREFIX}/sign-in?next={quote(request.url.path)}", 303)
+    else:
+        response = error_page(request, error)
+    close_session(request, response)
+    return response
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, TreError)
+    return error_page(request, error)
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    return error_page(request, InvalidInput(str(first["msg"]), field=".".join(place) or "address"))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return error_page(request, NotFound("There is no such page."))
+    refused = TreError(str(error.detail), hint="Go back and use the buttons of the page.")
+    title = TITLES.get(error.status_code, "Something went wrong")
+    response = page(request, "error.html", status=error.status_code, error=refused, title=title)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.exception("unexpected error at %s %s", request.method, request.url.path)
+    hint = "Try again; if it stays, tell an administrator the time: the log of the api process says more."
+    return error_page(request, TreError("Something went wrong on our side.", hint=hint))

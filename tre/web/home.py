@@ -1,0 +1,86 @@
+"""The home page: what waits for me, my projects, my workspaces, my requests; and who I am here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request
+from sqlalchemy.orm import Session
+from starlette.responses import Response
+
+from tre.people.rules import Obstacle
+from tre.people.service import conflicts_of, declare_conflict, get_person
+from tre.projects import service as projects
+from tre.projects.model import Project, ProjectState
+from tre.web.awaiting import tasks
+from tre.web.form import Submitted
+from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
+from tre.web.session import Anybody, SignedIn, Visit
+from tre.workspaces import service as workspaces
+from tre.workspaces.model import Workspace, WorkspaceState
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Place:
+    """One of my projects and its workspace. `obstacles` keep it closed, `live` is the one that runs."""
+
+    project: Project
+    obstacles: list[Obstacle]
+    live: Workspace | None
+    href: str
+
+    @property
+    def running(self) -> bool:
+        return self.live is not None and self.live.state == WorkspaceState.running
+
+
+@router.get("/")
+def home(request: Request, visit: Anybody) -> Response:
+    if visit is None:
+        return page(request, "landing.html")
+    with visit.platform.db.read() as session:
+        return page(request, "home.html", tasks=tasks(session, visit), **mine(session, visit))
+
+
+def mine(session: Session, visit: Visit) -> dict[str, Any]:
+    found = projects.list_projects(session, member=visit.actor.username)
+    return {"places": [place(session, visit, project) for project in found]}
+
+
+def place(session: Session, visit: Visit, project: Project) -> Place:
+    """The workspace is opened on the Hub's page, so that a person meets one spawn page."""
+    username = visit.actor.username
+    live = next(iter(workspaces.list_workspaces(session, username=username, project=project.slug, live=True)), None)
+    closed = project.state in (ProjectState.refused, ProjectState.closed)
+    obstacles = [] if closed else workspaces.obstacles(session, project.slug, username, visit.now)
+    runs = live is not None and live.state == WorkspaceState.running
+    href = f"/user/{username}/{project.slug}/lab" if runs else f"/hub/spawn/{username}/{project.slug}"
+    return Place(project, obstacles, live, href)
+
+
+@router.get("/me")
+def me(visit: SignedIn) -> Response:
+    return show_me(visit, NOTHING_SENT)
+
+
+def show_me(visit: Visit, sent: Sent) -> Response:
+    with visit.platform.db.read() as session:
+        person = get_person(session, visit.actor.username)
+        interests = sorted(conflicts_of(session, person.username))
+        return page(visit.request, "me.html", sent=sent, person=person, interests=interests, today=visit.now.date())
+
+
+@router.post("/me")
+def declare(visit: SignedIn, form: Submitted) -> Response:
+    """Declares a conflict of interest."""
+    return answer(
+        form,
+        lambda: declare_conflict(
+            visit.platform.db, visit.actor, object=form.text("object"), statement=form.text("statement")
+        ),
+        lambda: see_other("me", done="declared"),
+        lambda sent: show_me(visit, sent),
+    )
