@@ -7,17 +7,16 @@ which processes there are, and when, to the supervisor.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
-LIBC = ctypes.CDLL(None)
+CHILD = str(Path(__file__).with_name("child.py"))
 LOG_BYTES = 16 * 1024 * 1024
 
 
@@ -64,32 +63,22 @@ def start(
     stop_signal: int = signal.SIGTERM,
     folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, output appended to `log`, which gets `stop_signal` when we die."""
+    """Start a process in a session of its own, output appended to `log`, which gets `stop_signal` when we die.
+
+    The process has the returned pid, but for its first moments it is the interpreter that asks for that signal.
+    """
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     turn_over(log)
     with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
         return subprocess.Popen(
-            list(argv),
+            [sys.executable, "-I", "-S", CHILD, str(os.getpid()), str(int(stop_signal)), "--", *argv],
             env=dict(environment),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=dies_with(os.getpid(), stop_signal),
         )
-
-
-def dies_with(parent: int, stop_signal: int) -> Callable[[], None]:
-    """For the child before its program: be told when the parent ends; end now where it has ended already."""
-
-    def prepare() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, [])
-        LIBC.prctl(PR_SET_PDEATHSIG, stop_signal, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return prepare
 
 
 def turn_over(log: Path) -> None:
