@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.workspaces.plan import IDENTIFIER, LaunchPlan
@@ -39,8 +39,10 @@ STOP_SECONDS = 5.0
 class SandboxRuntime:
     """Workspaces below one run folder (0700, ours); any process of this user may call any method.
 
-    `groups` are the control groups handed to this user, controller → folder; by default as the environment tells.
+    `keeper` is the module run for each of them. `groups` are the control groups handed to this user, controller → folder; by default as the environment tells.
     """
+
+    keeper: ClassVar[tuple[str, ...]] = ("tre.workspaces.sandbox.keeper",)
 
     def __init__(
         self,
@@ -70,7 +72,7 @@ class SandboxRuntime:
             raise Conflict(f"workspace {plan.workspace_id} is already running", hint="Stop it first.")
         order = Order(plan, folder, self.workspace_env, self.image, self.groups)
         keeper = subprocess.Popen(
-            [sys.executable, "-P", "-m", "tre.workspaces.sandbox.keeper"],
+            [sys.executable, "-P", "-m", *self.keeper],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -28,10 +28,12 @@ PR_SET_DUMPABLE = 4
 LARGEST_REQUEST = 64 << 20
 # A probe's or bomb's answer is cut, so that process 1 never holds more than this of what the inside wrote.
 LARGEST_ANSWER = 16 << 20
+# What the interpreter sets to be ignored; a program that it starts must not inherit that.
+PYTHON_IGNORES = [signal.SIGPIPE, signal.SIGXFSZ]
 
 
 def main() -> int:
-    """Run until the Jupyter server ends, the keeper goes away or SIGTERM comes; returns the server's exit status."""
+    """Run until the Jupyter server ends or the keeper goes away; returns the server's exit status."""
     hide()
     settings = read_settings(int(sys.argv[1]))
     for name, value in settings["limits"].items():
@@ -67,9 +69,8 @@ def start_server(settings: dict) -> int:
         stream.write(json.dumps(server).encode())
     argv = [sys.executable, "-P", "/opt/tre/start/serve.py"]
     keep = [server["listener"], server["ready"]]
-    process = os.posix_spawn(
-        argv[0], argv, dict(os.environ), file_actions=[(os.POSIX_SPAWN_DUP2, reading, 0)], setsigmask=[]
-    )
+    actions = [(os.POSIX_SPAWN_DUP2, reading, 0)]
+    process = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions, setsigdef=PYTHON_IGNORES)
     for descriptor in (reading, *keep):
         os.close(descriptor)
     return process
@@ -81,7 +82,8 @@ def watch(server: int, *, life: int, probes: int) -> int:
     woken.setblocking(False)
     signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    # With the default action for every other signal, the kernel ignores what the inside sends to process 1.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     listener = socket.socket(fileno=probes)
     selector = selectors.DefaultSelector()
     for source in (waking.fileno(), life, listener.fileno()):
@@ -126,8 +128,8 @@ def answer_in_child(listener: socket.socket) -> None:
         return
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         listener.close()
         answer(connection)
     finally:

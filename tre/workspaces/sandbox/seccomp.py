@@ -59,22 +59,24 @@ ALLOWED = _names(
     readahead readlink readlinkat readv recvfrom recvmmsg recvmsg removexattr rename renameat renameat2
     restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
     rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
-    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_yield select
-    sendfile sendmmsg sendmsg sendto set_robust_list set_tid_address setitimer setpgid setpriority setrlimit
-    setsid setsockopt setxattr shutdown sigaltstack signalfd signalfd4 splice stat statfs statx symlink
-    symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun
-    timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname
+    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setscheduler
+    sched_yield select sendfile sendmmsg sendmsg sendto set_robust_list set_tid_address setitimer setpgid
+    setpriority setrlimit setsid setsockopt setxattr shutdown sigaltstack signalfd signalfd4 splice stat statfs
+    statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete
+    timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname
     unlink unlinkat utime utimensat utimes vfork vmsplice wait4 waitid write writev
     """
 )
 
+# `sched_setscheduler` is among the allowed: libzmq sets the ordinary policy on each of its threads and aborts on any
+# refusal, and without CAP_SYS_NICE the kernel grants nothing but ordinary and lower policies.
 # Known calls that libraries make in good faith: "not permitted" is the answer they understand. Setting the affinity is
 # refused because affinity is how CPUs are limited where no control group is writable.
 NOT_PERMITTED = _names(
     """
     add_key bpf capset chroot ioprio_set keyctl mount open_by_handle_at perf_event_open pivot_root
     process_vm_readv process_vm_writev ptrace request_key sched_setaffinity sched_setattr sched_setparam
-    sched_setscheduler setgid setgroups setns setregid setresgid setresuid setreuid setuid umount2 unshare
+    setgid setgroups setns setregid setresgid setresuid setreuid setuid umount2 unshare
     """
 )
 

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 COUNTED = ("RssAnon:", "RssShmem:", "VmSwap:")
+SHARED_OUT = ("Pss_Anon:", "Pss_Shmem:", "SwapPss:")
 
 
 def descendants(process: int) -> list[int]:
@@ -36,10 +37,28 @@ def _children(process: int) -> Iterator[int]:
 
 
 def private_bytes(process: int) -> int:
-    """Anonymous, shared and swapped memory of one process; pages shared after a fork count for both."""
-    with contextlib.suppress(OSError), open(f"/proc/{process}/status") as stream:
-        return sum(int(line.split()[1]) << 10 for line in stream if line.startswith(COUNTED))
-    return 0
+    """Anonymous, shared and swapped memory of one process; cheap, but pages shared after a fork count for each."""
+    return _kibibytes(f"/proc/{process}/status", COUNTED) or 0
+
+
+def proportional_bytes(process: int) -> int:
+    """The same with each shared page divided among its users; dearer. A process that hides is counted in full."""
+    found = _kibibytes(f"/proc/{process}/smaps_rollup", SHARED_OUT)
+    return private_bytes(process) if found is None else found
+
+
+def total_bytes(processes: list[int], places: Sequence[str], limit: int) -> int:
+    """Memory of all together and of their temporary file systems; exact only where a limit might be broken."""
+    fixed = temporary_bytes(processes, places)
+    rough = fixed + sum(private_bytes(process) for process in processes)
+    return rough if rough <= limit else fixed + sum(proportional_bytes(process) for process in processes)
+
+
+def _kibibytes(path: str, names: tuple[str, ...]) -> int | None:
+    """The sum of these lines in bytes, None where the file cannot be read."""
+    with contextlib.suppress(OSError), open(path) as stream:
+        return sum(int(line.split()[1]) << 10 for line in stream if line.startswith(names))
+    return None
 
 
 def temporary_bytes(processes: list[int], places: Sequence[str]) -> int:

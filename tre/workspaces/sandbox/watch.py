@@ -15,7 +15,7 @@ from tre.workspaces.plan import LaunchPlan
 from tre.workspaces.sandbox import usage
 from tre.workspaces.sandbox.cgroups import ControlGroup
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS, IDLE_SECONDS = 0.1, 0.5
 # How often the home is walked through although the disk's free space has hardly changed.
 WALK_SECONDS = 30.0
 WALK_AFTER_BYTES = 64 << 20
@@ -27,12 +27,11 @@ TEMPORARY = ("tmp", "dev/shm", "run/jupyter")
 class Watch:
     """Looks at one workspace's use of memory and disk."""
 
-    interval = LOOK_SECONDS
-
     def __init__(self, plan: LaunchPlan, groups: list[ControlGroup]) -> None:
         self.limits = plan.limits
         self.home = plan.home
         self.held = {name: f"control group v{group.version}" for group in groups for name in group.controllers}
+        self.interval = IDLE_SECONDS
         self.over = 0
         self.walked_at = 0.0
         self.free = 0
@@ -54,16 +53,17 @@ class Watch:
         return reason or self._home(processes)
 
     def _memory(self, processes: list[int]) -> str | None:
-        used = {process: usage.private_bytes(process) for process in processes}
-        total = sum(used.values()) + usage.temporary_bytes(processes, TEMPORARY)
-        if total <= self.limits.memory_bytes:
+        limit = self.limits.memory_bytes
+        total = usage.total_bytes(processes, TEMPORARY, limit)
+        self.interval = LOOK_SECONDS if total > limit // 4 else IDLE_SECONDS
+        if total <= limit:
             self.over = 0
             return None
         self.over += 1
         if self.over > PATIENCE:
-            return f"it used {total} bytes of memory, {self.limits.memory_bytes} are allowed"
+            return f"it used {total} bytes of memory, {limit} are allowed"
         # The first is process 1 of the workspace.
-        largest = max(processes[1:], key=lambda process: used[process], default=None)
+        largest = max(processes[1:], key=usage.proportional_bytes, default=None)
         if largest is not None:
             usage.kill(largest)
         return None

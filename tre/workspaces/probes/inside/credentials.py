@@ -1,0 +1,180 @@
+"""Attempts with tokens and logins: the intake and the project's database."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import http.client
+import json
+import socket
+from typing import Any
+
+from tre.workspaces.probes.inside.attempt import Given, attempt
+
+INTAKE, DATABASE = "intake tokens", "database roles"
+REFUSED = (401, 403)
+
+
+def _status(token: str | None) -> int:
+    """The intake's answer to the cheapest request with this token."""
+    connection = http.client.HTTPConnection("intake")
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock.settimeout(5)
+    try:
+        connection.sock.connect("/run/tre/intake.sock")
+        connection.request("GET", "/requests", headers={"Authorization": f"Bearer {token}"} if token else {})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def _own_token() -> str:
+    """This workspace's token, which must be good: else no refusal of another would prove anything."""
+    with open("/run/tre/intake.token") as stream:
+        token = stream.read().strip()
+    if (status := _status(token)) != 200:
+        raise RuntimeError(f"its own token is answered with {status}")
+    return token
+
+
+def _with_token(token: str | None) -> str | None:
+    _own_token()
+    status = _status(token)
+    if status in REFUSED:
+        return None
+    if status == 200:
+        return "the intake answered"
+    raise RuntimeError(f"the intake answered with {status}")
+
+
+def _encoded(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _forged(header: dict[str, Any], sign: Any) -> str:
+    """This workspace's own claims under another header and signature."""
+    _, claims, _ = _own_token().split(".")
+    text = f"{_encoded(json.dumps(header).encode())}.{claims}"
+    return f"{text}.{_encoded(sign(text.encode()))}"
+
+
+@attempt(INTAKE, "use the intake without a token", "intake")
+def no_token(given: Given) -> str | None:
+    return _with_token(None)
+
+
+@attempt(INTAKE, "use another workspace's token", "other_token")
+def token_of_another_workspace(given: Given) -> str | None:
+    return _with_token(given["other_token"])
+
+
+@attempt(INTAKE, "use an expired token", "expired_token")
+def expired_token(given: Given) -> str | None:
+    return _with_token(given["expired_token"])
+
+
+@attempt(INTAKE, "use a token that says it needs no signature (alg: none)", "intake")
+def unsigned_token(given: Given) -> str | None:
+    for name in ("none", "None", "NONE"):
+        if reached := _with_token(_forged({"alg": name, "typ": "JWT"}, lambda text: b"")):
+            return reached
+    return None
+
+
+@attempt(INTAKE, "use a token signed with the public key as if it were a shared secret", "public_key")
+def public_key_as_secret(given: Given) -> str | None:
+    for key in (given["public_key"].encode(), given["public_key"].strip().encode()):
+        header = {"alg": "HS256", "typ": "JWT"}
+        token = _forged(header, lambda text, key=key: hmac.new(key, text, hashlib.sha256).digest())
+        if reached := _with_token(token):
+            return reached
+    return None
+
+
+@attempt(INTAKE, "use a token whose claims were changed after signing", "intake")
+def changed_claims(given: Given) -> str | None:
+    head, claims, signature = _own_token().split(".")
+    body = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    body["sub"] = body["jti"] = "another"
+    return _with_token(f"{head}.{_encoded(json.dumps(body).encode())}.{signature}")
+
+
+def _connect(**options: Any) -> Any:
+    import psycopg
+
+    return psycopg.connect("service=project", connect_timeout=5, autocommit=True, **options)
+
+
+def _refused(statement: str) -> str | None:
+    """A statement that must fail; its own connection must work."""
+    import psycopg
+
+    with _connect() as connection:
+        try:
+            connection.execute(statement)
+        except psycopg.Error:
+            return None
+    return statement
+
+
+@attempt(DATABASE, "connect to any other database of the server: other projects, templates, maintenance", "database")
+def other_databases(given: Given) -> str | None:
+    import psycopg
+
+    with _connect() as connection:
+        rows = connection.execute("SELECT datname FROM pg_database WHERE datname <> current_database()").fetchall()
+    reached = []
+    for (name,) in rows:
+        with contextlib.suppress(psycopg.Error):
+            _connect(dbname=name).close()
+            reached.append(name)
+    return f"{reached}" if reached else None
+
+
+@attempt(DATABASE, "sign in as the database's own superuser", "database")
+def database_superuser(given: Given) -> str | None:
+    import psycopg
+
+    with _connect() as connection:
+        rows = connection.execute("SELECT rolname FROM pg_roles WHERE rolsuper").fetchall()
+    for name in {"postgres", *(row[0] for row in rows)}:
+        for password in ("", "postgres", name):
+            with contextlib.suppress(psycopg.Error):
+                _connect(user=name, password=password).close()
+                return f"signed in as {name}"
+    return None
+
+
+@attempt(DATABASE, "hold rights of an administrator, or take another role", "database")
+def database_rights(given: Given) -> str | None:
+    import psycopg
+
+    rights = "rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+    with _connect() as connection:
+        if connection.execute(f"SELECT 1 FROM pg_roles WHERE rolname = current_user AND ({rights})").fetchone():  # noqa: S608
+            return "the login has rights of an administrator"
+        for (name,) in connection.execute("SELECT rolname FROM pg_roles WHERE rolname <> current_user").fetchall():
+            with contextlib.suppress(psycopg.Error):
+                if connection.execute(f"SELECT rolsuper OR rolcanlogin FROM pg_roles WHERE rolname = '{name}'"):  # noqa: S608
+                    connection.execute(f'SET ROLE "{name}"')
+                    connection.execute("RESET ROLE")
+                    if name not in given["own_roles"]:
+                        return f"took the role {name}"
+    return None
+
+
+@attempt(DATABASE, "read files of the database's server", "database")
+def database_files(given: Given) -> str | None:
+    return _refused("SELECT pg_read_file('/etc/passwd')") or _refused("SELECT pg_ls_dir('.')")
+
+
+@attempt(DATABASE, "run programs on the database's server", "database")
+def database_programs(given: Given) -> str | None:
+    return _refused("COPY (SELECT 1) TO PROGRAM 'true'") or _refused("CREATE EXTENSION plpython3u")
+
+
+@attempt(DATABASE, "reach from the database's server into the network", "database")
+def database_network(given: Given) -> str | None:
+    return _refused("CREATE EXTENSION dblink") or _refused("CREATE EXTENSION postgres_fdw")

@@ -1,0 +1,307 @@
+"""Running the attempts from inside two workspaces, each with the other as its target, and judging them.
+
+Decides the verdicts: refused, reached, could_not_run; only the first is good. An attempt without a target could not
+run, unless the caller left that group out by name, and then the report says so. Leaves recording to whoever calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import platform
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tre.errors import TreError
+from tre.workspaces.plan import LaunchPlan, Limits
+from tre.workspaces.probes import targets
+from tre.workspaces.probes.inside.attempt import ATTEMPTS, Attempt
+from tre.workspaces.runtime import SandboxRuntime
+from tre.workspaces.sandbox.host import ENVIRONMENT
+from tre.workspaces.sandbox.seccomp import TABLES
+
+INSIDE = "tre.workspaces.probes.inside"
+MODULES = ("attempt", "network", "files", "kernel", "processes", "credentials")
+for _name in MODULES:
+    importlib.import_module(f"{INSIDE}.{_name}")
+
+BOMBS = ("fork-bomb", "memory-bomb", "memory-file-bomb")
+SECONDS = 180.0
+# How long another workspace may take to answer while a bomb goes off in this one.
+PATIENCE_SECONDS = 5.0
+Verdict = Literal["refused", "reached", "could_not_run"]
+
+# Makes modules of the text it is sent: nothing on any disk inside is trusted.
+BOOTSTRAP = """
+import json, sys, types
+sent = json.load(sys.stdin)
+for name, text in sent["modules"].items():
+    parts = name.split(".")
+    for end in range(1, len(parts)):
+        package = sys.modules.setdefault(".".join(parts[:end]), types.ModuleType(".".join(parts[:end])))
+        package.__path__ = []
+    sys.modules[name] = types.ModuleType(name)
+    exec(compile(text, name, "exec"), sys.modules[name].__dict__)
+sys.modules[sent["main"]].main(sent["given"])
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A running workspace as the probes see it: its state for the runtime, and what lies where on the host."""
+
+    state: Mapping[str, Any]
+    workspace_id: str
+    home: str
+    intake_socket: str
+    data: Mapping[str, str]
+    limits: Limits
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], plan: LaunchPlan) -> Subject:
+        """From a launch plan; its secrets are not kept."""
+        data = {mount.name: mount.path for mount in plan.data}
+        return cls(dict(state), plan.workspace_id, plan.home, plan.intake_socket, data, plan.limits)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What else lies around and must not be reached.
+
+    `sockets`, `services`: label → Unix path, label → (host, port) of the platform's own servers. `platform_folders`:
+    state and run folders. `outside`, `resolver`, `metadata`: (host, port); nothing is sent there unless a wall is
+    missing. `public_key`, `expired_token`: of the intake. `own_roles`: database roles that a workspace's login may
+    take.
+    """
+
+    sockets: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    platform_folders: Sequence[str] = ()
+    outside: Sequence[tuple[str, int]] = (("203.0.113.1", 80),)
+    outside_udp: Sequence[tuple[str, int]] = (("203.0.113.1", 53),)
+    resolver: Sequence[tuple[str, int]] = (("203.0.113.1", 53),)
+    metadata: Sequence[tuple[str, int]] = (("169.254.169.254", 80),)
+    public_key: str = field(default="", repr=False)
+    expired_token: str = field(default="", repr=False)
+    own_roles: Sequence[str] = ()
+    intake: bool = False
+    database: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """One verdict: from inside which workspace, which wall, what was tried, and what came of it."""
+
+    name: str
+    workspace_id: str
+    wall: str
+    tries: str
+    verdict: Verdict
+    detail: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All verdicts; `left_out` names groups of targets that this run did not have."""
+
+    results: tuple[Result, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was tried and refused."""
+        return bool(self.results) and all(result.verdict == "refused" for result in self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"ok": self.ok, "left_out": list(self.left_out), "probes": [asdict(result) for result in self.results]}
+
+
+def verify(
+    runtime: SandboxRuntime,
+    subject: Subject,
+    other: Subject,
+    surroundings: Surroundings,
+    *,
+    left_out: Iterable[str] = (),
+    names: Iterable[str] | None = None,
+) -> Report:
+    """Run every attempt (or those in `names`) inside both workspaces. `left_out`: groups without a target here."""
+    gone = frozenset(left_out)
+    results: list[Result] = []
+    with targets.opened() as aimed:
+        for inside, beside in ((subject, other), (other, subject)):
+            results += one_way(runtime, inside, beside, surroundings, aimed, left_out=gone, names=names)
+    return Report(tuple(results), tuple(sorted(gone)))
+
+
+def one_way(
+    runtime: SandboxRuntime,
+    inside: Subject,
+    beside: Subject,
+    surroundings: Surroundings,
+    aimed: targets.Targets,
+    *,
+    left_out: frozenset[str] = frozenset(),
+    names: Iterable[str] | None = None,
+) -> list[Result]:
+    """Run the attempts inside one workspace, with the other and `aimed` as targets."""
+    wanted = None if names is None else frozenset(names)
+    chosen = [one for one in ATTEMPTS.values() if one.needs not in left_out and (wanted is None or one.name in wanted)]
+    aimed.contacts.clear()
+    given = _given(runtime, inside, beside, surroundings, aimed)
+    return _run_all(runtime, inside, beside, chosen, given, aimed)
+
+
+def _given(
+    runtime: SandboxRuntime, inside: Subject, beside: Subject, around: Surroundings, aimed: targets.Targets
+) -> dict[str, Any]:
+    """What the attempts inside are told. No secret of the platform is among it but what they must fail with."""
+    own = aimed.given
+    sockets = {**own["sockets"], **around.sockets}
+    services = {"canary": own["tcp_loopback"][0], **{name: list(place) for name, place in around.services.items()}}
+    optional = {
+        "public_key": around.public_key,
+        "expired_token": around.expired_token,
+        "intake": around.intake,
+        "database": around.database,
+        "other_token": _token(runtime, beside) if around.intake else "",
+    }
+    return {
+        **own,
+        **{name: value for name, value in optional.items() if value},
+        **{name: [list(place) for place in getattr(around, name)] for name in ("outside", "outside_udp", "resolver")},
+        "metadata": [list(place) for place in around.metadata],
+        "sockets": sockets,
+        "services": services,
+        "platform_folders": [*own["platform_folders"], *around.platform_folders, str(runtime.run_dir)],
+        "own_roles": list(around.own_roles),
+        "own_data_names": sorted(inside.data),
+        "own_sockets": _sockets(runtime, inside),
+        "other_sockets": [*_sockets(runtime, beside), beside.intake_socket],
+        "other_home": beside.home,
+        "other_data": sorted(beside.data.values()),
+        **{name: getattr(inside.limits, name) for name in ("memory_bytes", "processes", "file_bytes")},
+        "calls": dict(TABLES[platform.machine()]),
+    }
+
+
+def _sockets(runtime: SandboxRuntime, subject: Subject) -> list[str]:
+    path = runtime.jupyter_socket(subject.state)
+    return [str(path), str(path.with_name("probe.sock"))]
+
+
+def _token(runtime: SandboxRuntime, subject: Subject) -> str:
+    return runtime.exec_in(subject.state, ["/bin/cat", "/run/tre/intake.token"]).stdout.decode().strip()
+
+
+def _run_all(
+    runtime: SandboxRuntime,
+    inside: Subject,
+    beside: Subject,
+    chosen: list[Attempt],
+    given: dict[str, Any],
+    aimed: targets.Targets,
+) -> list[Result]:
+    quiet = [one for one in chosen if one.name not in BOMBS]
+    results = [_seen(result, aimed) for result in run(runtime, inside, quiet, given)]
+    for bomb in (one for one in chosen if one.name in BOMBS):
+        with _Pulse(runtime, beside) as pulse:
+            results += run(runtime, inside, [bomb], given)
+        verdict, detail = pulse.verdict()
+        tries = f"keep another workspace and the platform from answering ({bomb.name})"
+        results.append(
+            Result(f"others-answer-during-{bomb.name}", inside.workspace_id, "limits", tries, verdict, detail)
+        )
+    return results
+
+
+def _seen(result: Result, aimed: targets.Targets) -> Result:
+    """A target that was contacted was reached, whatever the inside says."""
+    needs = ATTEMPTS[result.name].needs
+    if result.verdict != "reached" and needs in aimed.contacts:
+        return replace(result, verdict="reached", detail="the target was contacted")
+    return result
+
+
+def run(runtime: SandboxRuntime, inside: Subject, chosen: Sequence[Attempt], given: Mapping[str, Any]) -> list[Result]:
+    """Run these attempts inside one workspace. Silence, for whatever reason, is `could_not_run`."""
+    ready = [one.name for one in chosen if not one.needs or given.get(one.needs) not in (None, "", [], {})]
+    folder = Path(__file__).parent / "inside"
+    modules = {f"{INSIDE}.{name}": (folder / f"{name}.py").read_text() for name in MODULES}
+    sent = {"modules": modules, "main": f"{INSIDE}.attempt", "given": {**given, "names": ready}}
+    answers: dict[str, tuple[Verdict, str]] = {}
+    problem = "no answer"
+    try:
+        done = runtime.exec_in(
+            inside.state,
+            [f"{ENVIRONMENT}/bin/python", "-I", "-c", BOOTSTRAP],
+            json.dumps(sent).encode(),
+            seconds=SECONDS,
+        )
+        answers = _answers(done.stdout)
+        problem = done.stderr.decode(errors="replace").strip()[-300:] or problem
+    except TreError as error:
+        problem = error.message
+    missing = {one.name: "no target was given" for one in chosen if one.name not in ready}
+    silent: Verdict = "could_not_run"
+    return [
+        Result(
+            one.name, inside.workspace_id, one.wall, one.tries,
+            *answers.get(one.name, (silent, missing.get(one.name, problem))),
+        )
+        for one in chosen
+    ]  # fmt: skip
+
+
+def _answers(text: bytes) -> dict[str, tuple[Verdict, str]]:
+    """Verdicts by name; a line of another shape counts as none."""
+    found: dict[str, tuple[Verdict, str]] = {}
+    for line in text.splitlines():
+        try:
+            answer = json.loads(line)
+            if answer["verdict"] in ("refused", "reached", "could_not_run"):
+                found[answer["name"]] = (answer["verdict"], str(answer["detail"]))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+class _Pulse:
+    """Asks another workspace again and again whether it still answers."""
+
+    def __init__(self, runtime: SandboxRuntime, subject: Subject) -> None:
+        self.runtime, self.subject = runtime, subject
+        self.waits: list[float] = []
+        self.silent = ""
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> _Pulse:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ending.set()
+        self.thread.join()
+
+    def _ask(self) -> None:
+        while not self.ending.wait(0.1) and not self.silent:
+            begun = time.monotonic()
+            try:
+                self.runtime.exec_in(self.subject.state, ["/bin/true"], seconds=PATIENCE_SECONDS)
+            except TreError as error:
+                self.silent = error.message
+            self.waits.append(time.monotonic() - begun)
+
+    def verdict(self) -> tuple[Verdict, str]:
+        """`refused` if it always answered in time."""
+        if not self.waits:
+            return "could_not_run", "it was never asked"
+        if self.silent or max(self.waits) > PATIENCE_SECONDS:
+            return "reached", self.silent or f"it took {max(self.waits):.1f} s to answer"
+        return "refused", f"{len(self.waits)} answers, the slowest after {max(self.waits) * 1000:.0f} ms"
