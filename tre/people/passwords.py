@@ -26,7 +26,7 @@ def hash_password(password: str) -> str:
 def password_matches(stored: str | None, password: str) -> bool:
     try:
         return _hasher.verify(stored or _NOBODY, password) and stored is not None
-    except (VerificationError, InvalidHashError):
+    except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 
 
@@ -37,9 +37,10 @@ def new_totp_secret() -> str:
 def totp_step(secret: str, code: str, now: datetime, last_step: int) -> int | None:
     """The time step whose code this is, or None. A step at or before `last_step` is used up: no code works twice."""
     totp = pyotp.TOTP(secret)
+    given = code.encode(errors="replace")
     present = int(now.timestamp()) // STEP_SECONDS
     for step in (present, present - 1, present + 1):
-        if step > last_step and hmac.compare_digest(totp.generate_otp(step), code):
+        if step > last_step and hmac.compare_digest(totp.generate_otp(step).encode(), given):
             return step
     return None
 

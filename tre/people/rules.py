@@ -7,6 +7,7 @@ takes part in what; they ask `check_no_conflict` with what the service found.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,10 @@ from tre.people.model import Role, Standing, StandingHeld
 
 USERNAME = re.compile(r"[a-z][a-z0-9]{1,30}")
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+# What an interest may touch; an object spelled otherwise would silently protect nothing.
+INTEREST = re.compile(rf"(project|organisation):({SLUG.pattern})")
+# Overrides of direction make a text look like another one.
+_OVERRIDES = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 MINIMUM_PASSWORD = 12
 MAXIMUM_PASSWORD = 256
 
@@ -85,20 +90,44 @@ def check_password(password: str, username: str) -> None:
     """Length over composition (NIST SP 800-63B section 5.1.1): 12 to 256 characters, and not the user name."""
     if not MINIMUM_PASSWORD <= len(password) <= MAXIMUM_PASSWORD:
         raise InvalidInput(f"A password has {MINIMUM_PASSWORD} to {MAXIMUM_PASSWORD} characters.", field="password")
+    if any(unicodedata.category(character) == "Cs" for character in password):
+        raise InvalidInput("The password holds half a character.", field="password")
     if username.casefold() in password.casefold():
         raise InvalidInput("A password does not hold the user name.", field="password")
 
 
 def check_text(value: str, *, field: str, longest: int = 4000) -> str:
-    """Free text that a person must write: not blank, no control characters. Returns it trimmed."""
+    """Free text that a person must write: something visible, no control characters but line ends and tabs, no
+    overrides of direction. Returns it trimmed.
+    """
     trimmed = value.strip()
-    if not trimmed:
+    if not any(character.isprintable() and not character.isspace() for character in trimmed):
         raise InvalidInput("This must be filled in.", field=field)
     if len(trimmed) > longest:
         raise InvalidInput(f"At most {longest} characters.", field=field)
-    if any(ord(character) < 32 and character not in "\n\t" for character in trimmed) or "\x7f" in trimmed:
+    if any(_is_hostile(character) for character in trimmed):
         raise InvalidInput("Control characters are not allowed.", field=field)
     return trimmed
+
+
+def check_line(value: str, *, field: str, longest: int = 200) -> str:
+    """The same for a text of one line: a name or a title."""
+    line = check_text(value, field=field, longest=longest)
+    if any(character in "\n\t\u2028\u2029" for character in line):
+        raise InvalidInput("This is one line.", field=field)
+    return line
+
+
+def _is_hostile(character: str) -> bool:
+    return character in _OVERRIDES or (unicodedata.category(character) in ("Cc", "Cs") and character not in "\n\t")
+
+
+def check_interest(object: str) -> tuple[str, str]:
+    """("project" or "organisation", its name)."""
+    found = INTEREST.fullmatch(object)
+    if not found:
+        raise InvalidInput("Write project:NAME or organisation:NAME.", field="object")
+    return found[1], found[2]
 
 
 def standing_obstacles(username: str, standings: Iterable[StandingHeld], today: date) -> list[Obstacle]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from tre.audit import Actor, use_case
+from tre.audit import Actor, UseCase, use_case
 from tre.errors import Conflict, Forbidden, InvalidInput, NotFound
 from tre.people import passwords, rules
 from tre.people.model import (
@@ -28,6 +28,8 @@ from tre.people.model import (
 from tre.people.signin import TOTP_CONTEXT, Sealer
 from tre.store import Database
 
+_RIGHTS_LOCK = 0x7472655F7274
+
 
 @dataclass(frozen=True)
 class Enrolment:
@@ -42,6 +44,7 @@ def bootstrap(db: Database, sealer: Sealer, *, username: str, name: str, passwor
     """The first administrator, made on the machine; refused as soon as there is one."""
     actor = Actor("machine", via="machine")
     with use_case(db, actor, "admin.bootstrap", f"person:{username}") as case:
+        _queue_for_rights(case.session)
         if case.session.scalars(select(RoleHeld).where(RoleHeld.role == Role.administrator)).first():
             raise Forbidden("There is an administrator already.", hint="Ask them: `tre person add`, `tre person role`.")
         case.session.add(
@@ -64,9 +67,7 @@ def add_organisation(db: Database, actor: Actor, *, slug: str, name: str) -> Non
         rules.check_slug(slug, field="slug")
         if case.session.get(Organisation, slug):
             raise Conflict(f"There is an organisation {slug} already.")
-        case.session.add(
-            Organisation(slug=slug, name=rules.check_text(name, field="name", longest=200), created_at=case.now)
-        )
+        case.session.add(Organisation(slug=slug, name=rules.check_line(name, field="name"), created_at=case.now))
 
 
 def add_person(
@@ -92,7 +93,7 @@ def _new_person(
     secret = passwords.new_totp_secret()
     person = Person(
         username=username,
-        name=rules.check_text(name, field="name", longest=200),
+        name=rules.check_line(name, field="name"),
         organisation_slug=organisation,
         password_hash=passwords.hash_password(password),
         sealed_totp=sealer.seal(TOTP_CONTEXT, secret.encode()),
@@ -104,6 +105,7 @@ def _new_person(
 def give_role(db: Database, actor: Actor, *, username: str, role: Role, organisation: str | None = None) -> None:
     with use_case(db, actor, "person.give_role", f"person:{username}") as case:
         rules.check_grant_role(actor, username, role, organisation)
+        _check_still_administrator(case)
         person = get_person(case.session, username)
         if organisation and not case.session.get(Organisation, organisation):
             raise NotFound(f"There is no organisation {organisation}.", field="organisation")
@@ -118,6 +120,7 @@ def give_role(db: Database, actor: Actor, *, username: str, role: Role, organisa
 def take_role(db: Database, actor: Actor, *, username: str, role: Role, organisation: str | None = None) -> None:
     with use_case(db, actor, "person.take_role", f"person:{username}") as case:
         rules.check_grant_role(actor, username, role, organisation)
+        _check_still_administrator(case)
         held = [
             h
             for h in get_person(case.session, username).roles
@@ -150,9 +153,9 @@ def record_standing(
         person.standings.append(
             StandingHeld(
                 kind=kind,
-                title=rules.check_text(title, field="title", longest=200),
-                provider=rules.check_text(provider, field="provider", longest=200),
-                reference=reference,
+                title=rules.check_line(title, field="title"),
+                provider=rules.check_line(provider, field="provider"),
+                reference=rules.check_line(reference, field="reference") if reference else "",
                 awarded_on=awarded_on,
                 expires_on=expires_on,
                 recorded_by=actor.username,
@@ -162,12 +165,12 @@ def record_standing(
 
 
 def end_standings(db: Database, actor: Actor, *, username: str, kind: Standing, on: date) -> None:
-    """Ends every standing of a kind on a day (withdrawn, or found to be wrong)."""
+    """From this day on, no standing of a kind that is recorded now holds (withdrawn, or found to be wrong)."""
     with use_case(db, actor, "person.end_standing", f"person:{username}") as case:
         rules.check_record_standing(actor, username)
         for standing in get_person(case.session, username).standings:
-            if standing.kind == kind and standing.expires_on > on:
-                standing.expires_on = max(on, standing.awarded_on)
+            if standing.kind == kind and standing.expires_on >= on > date.min:
+                standing.expires_on = on - timedelta(days=1)
         case.note(kind=str(kind), on=on.isoformat())
 
 
@@ -176,6 +179,9 @@ def declare_conflict(db: Database, actor: Actor, *, object: str, statement: str)
     with use_case(db, actor, "person.declare_conflict", f"person:{actor.username}") as case:
         person = get_person(case.session, actor.username)
         text = rules.check_text(statement, field="statement")
+        kind, name = rules.check_interest(object)
+        if kind == "organisation" and not case.session.get(Organisation, name):
+            raise NotFound(f"There is no organisation {name}.", field="object")
         case.session.add(ConflictOfInterest(person_id=person.id, object=object, statement=text, declared_at=case.now))
         case.note(object=object)
 
@@ -186,11 +192,26 @@ def end_account(db: Database, actor: Actor, *, username: str, reason: str) -> No
         rules.check_role(actor, Role.administrator)
         if actor.username == username:
             raise Forbidden("Nobody ends their own account.", hint="Ask another administrator.")
+        _check_still_administrator(case)
         person = get_person(case.session, username)
         person.active = False
         for token in case.session.scalars(select(ApiToken).where(ApiToken.person_id == person.id)):
             token.revoked_at = token.revoked_at or case.now
         case.note(reason=rules.check_text(reason, field="reason", longest=500))
+
+
+def _queue_for_rights(session: Session) -> None:
+    session.execute(select(func.pg_advisory_xact_lock(_RIGHTS_LOCK)))
+
+
+def _check_still_administrator(case: UseCase) -> None:
+    """Changes of rights queue, and whoever makes one must hold the right when their turn comes: two administrators
+    cannot take each other's rights at the same moment.
+    """
+    _queue_for_rights(case.session)
+    person = case.session.scalars(select(Person).where(Person.username == case.actor.username)).first()
+    if not person or not person.active or not any(held.role == Role.administrator for held in person.roles):
+        raise Forbidden("This needs the role administrator.", hint="Ask an administrator for the role.")
 
 
 def get_person(session: Session, username: str) -> Person:

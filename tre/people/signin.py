@@ -14,10 +14,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
 
-from tre.audit import Actor, use_case
-from tre.errors import Forbidden, Refusal, Unauthenticated
-from tre.people import passwords
+from tre.audit import Actor, UseCase, use_case
+from tre.errors import Forbidden, Refusal, Unauthenticated, Unavailable
+from tre.people import passwords, rules
 from tre.people.model import ApiToken, Person, SignInFailure
 from tre.store import Database
 
@@ -55,26 +56,40 @@ def sign_in(db: Database, sealer: Sealer, *, username: str, password: str, totp:
     """Raises `Unauthenticated` (one sentence for every wrong combination), `TooManyAttempts` or `Forbidden`
     (account ended).
     """
-    claimed = username if username.isascii() and len(username) <= 64 else "unreadable"
+    claimed = username if rules.USERNAME.fullmatch(username) else "(unreadable)"
     with use_case(db, Actor(claimed, via=via), "person.sign_in", f"person:{claimed}") as case:
         attempt = _begin_attempt(db, claimed)
-        person = case.session.scalars(select(Person).where(Person.username == claimed).with_for_update()).first()
-        right = passwords.password_matches(person.password_hash if person else None, password)
-        if not person or not right:
-            raise Unauthenticated("User name, password or one-time code is wrong.")
-        _use_code(sealer, person, totp, case.now)
-        if not person.active:
-            raise Forbidden("This account has ended.", hint="Ask an administrator.", code="account_ended")
-        case.session.execute(delete(SignInFailure).where(SignInFailure.id == attempt))
+        try:
+            person = _judge(case, sealer, password, totp)
+        except Unavailable:
+            # Nothing was judged, so nothing counts against the person.
+            with db.transaction() as session:
+                _forget_attempt(session, attempt)
+            raise
+        _forget_attempt(case.session, attempt)
         return signed_in(person)
 
 
-def _use_code(sealer: Sealer, person: Person, code: str, now: datetime) -> None:
-    secret = sealer.unseal(TOTP_CONTEXT, person.sealed_totp).decode()
-    step = passwords.totp_step(secret, code, now, person.totp_counter)
-    if step is None:
+def _judge(case: UseCase, sealer: Sealer, password: str, code: str) -> Person:
+    """The person, if everything is right. Does the same work whatever is wrong: one hash and one call of the sealer."""
+    name = case.actor.username
+    person = case.session.scalars(select(Person).where(Person.username == name).with_for_update()).first()
+    right = passwords.password_matches(person.password_hash if person else None, password)
+    step = _step(sealer, person, code, case.now)
+    if not person or not right or step is None:
         raise Unauthenticated("User name, password or one-time code is wrong.")
+    if not person.active:
+        raise Forbidden("This account has ended.", hint="Ask an administrator.", code="account_ended")
     person.totp_counter = step
+    return person
+
+
+def _step(sealer: Sealer, person: Person | None, code: str, now: datetime) -> int | None:
+    if person is None:
+        sealer.seal(TOTP_CONTEXT, b"nobody has this secret")
+        return None
+    secret = sealer.unseal(TOTP_CONTEXT, person.sealed_totp).decode()
+    return passwords.totp_step(secret, code, now, person.totp_counter)
 
 
 def _begin_attempt(db: Database, username: str) -> int:
@@ -91,6 +106,10 @@ def _begin_attempt(db: Database, username: str) -> int:
         session.add(attempt)
         session.flush()
         return attempt.id
+
+
+def _forget_attempt(session: Session, attempt: int) -> None:
+    session.execute(delete(SignInFailure).where(SignInFailure.id == attempt))
 
 
 def signed_in(person: Person) -> SignedIn:
@@ -127,11 +146,11 @@ def actor_of_token(db: Database, token: str, *, writes: bool) -> Actor:
         held = session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token))).first()
         if held is None or held.revoked_at is not None or held.expires_at <= db.clock() or not held.person.active:
             raise Unauthenticated("The token is unknown, expired or revoked.")
-        if writes and held.scope != "all":
-            raise Forbidden(
-                "This token may only read.", hint="`tre login` without --read-only gives one that may write."
-            )
-        return signed_in(held.person).actor(held.via)
+        actor = signed_in(held.person).actor(held.via)
+        if not writes or held.scope == "all":
+            return actor
+    with use_case(db, actor, "token.use", f"person:{actor.username}"):
+        raise Forbidden("This token may only read.", hint="`tre login` without --read-only gives one that may write.")
 
 
 def revoke_token(db: Database, actor: Actor, token: str) -> None:
