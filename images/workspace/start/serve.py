@@ -38,7 +38,7 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
         "PasswordIdentityProvider": {"hashed_password": "", "password_required": False, "allow_password_change": False},
         "KernelSpecManager": {"allowed_kernelspecs": ["python3"], "ensure_native_kernel": True},
         "MultiKernelManager": {"default_kernel_name": "python3"},
-        # Unix sockets: libzmq asks AF_NETLINK for the interfaces before it binds TCP, and that family does not exist here.
+        # Unix sockets: before it binds TCP, libzmq asks AF_NETLINK, and that family does not exist here.
         "KernelManager": {"transport": "ipc"},
         "ContentsManager": {"allow_hidden": False},
         "FileContentsManager": {"delete_to_trash": False},
