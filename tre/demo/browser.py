@@ -61,12 +61,20 @@ class Browser:
             raise Unexpected(f"{path} answered {answer.status_code}: {words(answer.text)[:300]}")
         return answer
 
-    def submit(self, page: httpx.Response, action: str, **fields: str) -> httpx.Response:
+    def propose(self, fields: dict[str, str], asks: dict[str, tuple[str, ...]]) -> None:
+        """Chooses the datasets, fills in the form with the columns of each, and sends it."""
+        page = self.http.get("/tre/propose", params={"dataset": list(asks)})
+        columns = {f"columns:{dataset}": list(chosen) for dataset, chosen in asks.items()}
+        answer = self.submit(page, "propose", dataset=list(asks), **fields, **columns)
+        if "/projects/" not in str(answer.url):
+            raise Unexpected(f"the proposal was not taken: {words(answer.text)[:600]}")
+
+    def submit(self, page: httpx.Response, action: str, **fields: str | list[str]) -> httpx.Response:
         """Fills in the first form whose action holds `action` and sends it from that page."""
         parser = Forms()
         parser.feed(page.text)
         for target, hidden in parser.forms:
-            if action in target:
+            if action in target or (not target and action in str(page.url)):
                 address = urljoin(str(page.url), target)
                 headers = {"Origin": self.url, "Referer": str(page.url)}
                 return self.http.post(address, data={**hidden, **fields}, headers=headers)

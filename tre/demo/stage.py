@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ from typing import Any
 from tre.demo.cast import Account
 from tre.errors import TreError, Unavailable
 from tre.settings import Settings
+from tre.stack.platform import PORTS
 
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -88,20 +90,25 @@ class Stage:
         self.tre(username, *arguments, stdin=account.password)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> int:
+    """The first of `count` neighbouring loopback ports that nobody listens on now."""
+    for first in random.SystemRandom().sample(range(20000, 32000, count), 200):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise Unavailable(f"There are no {count} free ports.", hint="Stop what listens on loopback ports, or try again.")
 
 
 @contextlib.contextmanager
-def temporary_stage(keep: bool = False) -> Iterator[Stage]:
-    """A stage in a new folder, removed afterwards unless kept."""
-    folder = Path(tempfile.mkdtemp(prefix="tre-demo-"))
+def temporary_stage(keep: Path | None = None) -> Iterator[Stage]:
+    """A stage in a new folder, removed afterwards unless it is the one to keep."""
+    folder = Path(tempfile.mkdtemp(prefix="tre-demo-")) if keep is None else keep
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        yield Stage(Settings(state=folder / "state", run=folder / "run", port=free_port()))
+        yield Stage(Settings(state=folder / "state", run=folder / "run", port=free_ports(PORTS)))
     finally:
-        if not keep:
+        if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
 
 

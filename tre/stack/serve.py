@@ -17,9 +17,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from tre.api.app import internal_app, public_app
-from tre.api.platform import build_platform
+from tre.api.platform import Platform, build_platform
 from tre.door.places import Places
 from tre.settings import Settings
+from tre.web.app import web_app
 
 
 def server(app: FastAPI) -> uvicorn.Server:
@@ -54,10 +55,17 @@ def listening(listener: socket.socket) -> socket.socket:
     return listener
 
 
+def whole_app(platform: Platform) -> FastAPI:
+    """The JSON API and, below it, the pages."""
+    app = public_app(platform)
+    app.mount("/tre", web_app(platform))
+    return app
+
+
 async def serve(settings: Settings) -> None:
     platform = build_platform(settings)
     servers = [
-        (server(public_app(platform)), loopback(Places(settings).web_port)),
+        (server(whole_app(platform)), loopback(Places(settings).web_port)),
         (server(internal_app(platform)), private_socket(settings.internal_socket)),
     ]
 

