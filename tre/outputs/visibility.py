@@ -75,6 +75,11 @@ def can_see_vote(viewer: Viewer, stage: Stage, reviewer: str) -> bool:
     return viewer.username == reviewer or can_see_others(viewer, stage)
 
 
+def can_see_remarks(viewer: Viewer, stage: Stage) -> bool:
+    """What reviewers wrote beside their votes is for the author, once the version is decided."""
+    return viewer.side is Side.project and stage is Stage.decided
+
+
 def can_see_comment(viewer: Viewer, stage: Stage, *, author: str, by_checker: bool, audience: str) -> bool:
     """A checker's words wait as their votes do; words among checkers never reach the project."""
     if viewer.username == author or not by_checker:
