@@ -39,7 +39,8 @@ STOP_SECONDS = 5.0
 class SandboxRuntime:
     """Workspaces below one run folder (0700, ours); any process of this user may call any method.
 
-    `keeper` is the module run for each of them. `groups` are the control groups handed to this user, controller → folder; by default as the environment tells.
+    `keeper` is the module run for each of them. `groups` are the control groups handed to this user, controller →
+    folder; by default as the environment tells.
     """
 
     keeper: ClassVar[tuple[str, ...]] = ("tre.workspaces.sandbox.keeper",)

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tre.workspaces.plan import DataMount, LaunchPlan, Limits
-from tre.workspaces.probes.verify import Report, Subject, Surroundings, verify
+from tre.workspaces.probes.report import Report, Subject, Surroundings
+from tre.workspaces.probes.verify import verify
 from tre.workspaces.runtime import REPOSITORY, SandboxRuntime
 
 LEFT_OUT = ("intake", "other_token", "expired_token", "public_key", "database")

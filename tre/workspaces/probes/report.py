@@ -1,0 +1,85 @@
+"""What the probes are told and what they answer: workspaces, surroundings, verdicts.
+
+Decides shapes only. `Report.ok` is true only if there are results and every one says refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from tre.workspaces.plan import LaunchPlan, Limits
+
+Verdict = Literal["refused", "reached", "could_not_run"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A running workspace as the probes see it: its state for the runtime, and what lies where on the host."""
+
+    state: Mapping[str, Any]
+    workspace_id: str
+    home: str
+    intake_socket: str
+    data: Mapping[str, str]
+    limits: Limits
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], plan: LaunchPlan) -> Subject:
+        """From a launch plan; its secrets are not kept."""
+        data = {mount.name: mount.path for mount in plan.data}
+        return cls(dict(state), plan.workspace_id, plan.home, plan.intake_socket, data, plan.limits)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What else lies around and must not be reached.
+
+    `sockets`, `services`: label → Unix path, label → (host, port) of the platform's own servers. `platform_folders`:
+    state and run folders. `outside`, `resolver`, `metadata`: (host, port); nothing is sent there unless a wall is
+    missing. `public_key`, `expired_token`: of the intake. `own_roles`: database roles that a workspace's login may
+    take.
+    """
+
+    sockets: Mapping[str, str] = field(default_factory=dict)
+    services: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    platform_folders: Sequence[str] = ()
+    outside: Sequence[tuple[str, int]] = (("203.0.113.1", 80),)
+    outside_udp: Sequence[tuple[str, int]] = (("203.0.113.1", 53),)
+    resolver: Sequence[tuple[str, int]] = (("203.0.113.1", 53),)
+    metadata: Sequence[tuple[str, int]] = (("169.254.169.254", 80),)
+    public_key: str = field(default="", repr=False)
+    expired_token: str = field(default="", repr=False)
+    own_roles: Sequence[str] = ()
+    intake: bool = False
+    database: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """One verdict: from inside which workspace, which wall, what was tried, and what came of it."""
+
+    name: str
+    workspace_id: str
+    wall: str
+    tries: str
+    verdict: Verdict
+    detail: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All verdicts; `left_out` names groups of targets that this run did not have."""
+
+    results: tuple[Result, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything was tried and refused."""
+        return bool(self.results) and all(result.verdict == "refused" for result in self.results)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {"ok": self.ok, "left_out": list(self.left_out), "probes": [asdict(result) for result in self.results]}
