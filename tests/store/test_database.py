@@ -11,6 +11,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from tests.fixtures.postgres import StateDatabase
 from tre.errors import Conflict, InvalidInput, Unavailable
+from tre.people.model import Organisation
 from tre.store import Database
 
 INSERT = "INSERT INTO organisation (slug, name, created_at) VALUES (:slug, :name, now())"
@@ -43,6 +44,14 @@ def test_what_a_reading_session_writes_is_rolled_back(db: Database):
     with db.read() as session:
         session.execute(text(INSERT), {"slug": "a", "name": "a"})
     assert slugs(db) == []
+
+
+def test_what_was_read_can_be_looked_at_afterwards(db: Database):
+    insert(db, "a")
+    with db.read() as session:
+        found = session.get(Organisation, "a")
+    assert found is not None
+    assert found.name == "x"
 
 
 def test_a_second_of_what_there_may_be_one_is_a_conflict_that_names_the_rule(db: Database):

@@ -17,7 +17,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from tre.audit import Actor, UseCase, use_case
-from tre.errors import Forbidden, Refusal, Unauthenticated, Unavailable
+from tre.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from tre.people import passwords, rules
 from tre.people.model import ApiToken, Person, SignInFailure
 from tre.store import Database
@@ -122,7 +122,9 @@ def issue_token(
     """A new token (shown once) and when it ends. `scope` is "all" or "read"."""
     token = secrets.token_urlsafe(32)
     with use_case(db, who.actor(via), "token.issue", f"person:{who.username}") as case:
-        person = case.session.scalars(select(Person).where(Person.username == who.username)).one()
+        person = case.session.scalars(select(Person).where(Person.username == who.username)).first()
+        if person is None:
+            raise NotFound(f"There is no person {who.username}.", field="username")
         expires = case.now + life
         case.session.add(
             ApiToken(
@@ -155,11 +157,13 @@ def actor_of_token(db: Database, token: str, *, writes: bool) -> Actor:
 
 def revoke_token(db: Database, actor: Actor, token: str) -> None:
     with use_case(db, actor, "token.revoke", f"person:{actor.username}") as case:
-        held = case.session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token)).with_for_update()).first()
+        held = case.session.scalars(
+            select(ApiToken).where(ApiToken.digest == _digest(token)).with_for_update(of=ApiToken)
+        ).first()
         if held is None or held.person.username != actor.username:
             raise Unauthenticated("The token is unknown.")
         held.revoked_at = held.revoked_at or case.now
 
 
 def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

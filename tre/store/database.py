@@ -72,10 +72,11 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for looking only: whatever it changed is rolled back."""
+        """A session for looking only: whatever it changed is rolled back. What was loaded can be read afterwards."""
         try:
             with self._sessions() as session:
                 yield session
+                session.expunge_all()
                 session.rollback()
         except (OperationalError, PoolExhausted, DataError, UnicodeEncodeError) as error:
             raise _translated(error) from error
