@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from tre.api import audit, errors, intake, internal, people, projects, status, workspaces
+from tre.api import audit, errors, intake, internal, people, projects, status, verification, workspaces
 from tre.api.platform import Platform
 
 PREFIX = "/tre/api/v1"
@@ -29,6 +29,6 @@ def internal_app(platform: Platform) -> FastAPI:
     app = FastAPI(title="tre internal", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
     errors.install(app)
-    for router in (internal.router, intake.router):
+    for router in (internal.router, intake.router, verification.router):
         app.include_router(router, prefix="/internal")
     return app

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body, Line, Name
+from tre.api.platform import Platform
 from tre.audit import Actor
 from tre.door import tokens
 from tre.people import service as people
@@ -92,15 +93,18 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
         return {"username": username, "name": found.name, "active": found.active, "roles": roles, "projects": listed}
 
 
+def places_of(platform: Platform) -> Places:
+    place = platform.settings
+    return Places(place.homes, place.intake_sockets, place.data_database)
+
+
 @router.post("/workspaces", status_code=201, dependencies=[only(Client.hub)])
 def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     """The launch plan, its intake token included. The gate is evaluated now."""
     with platform.db.read() as session:
         roles = frozenset(held.role for held in people.get_person(session, body.username).roles)
     actor = Actor(body.username, roles, via="web")
-    place = platform.settings
-    places = Places(place.homes, place.intake_sockets, place.data_database)
-    plan = workspaces.start(platform.db, platform.secrets, places, actor, body.project)
+    plan = workspaces.start(platform.db, platform.secrets, places_of(platform), actor, body.project)
     token = tokens.make(
         lambda message: platform.secrets.sign(INTAKE_KEY, message),
         workspace_id=plan.workspace_id,

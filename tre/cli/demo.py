@@ -9,8 +9,12 @@ import click
 
 
 @click.command()
-@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write every step's name, ok and seconds here.")
-@click.option("--keep", type=click.Path(file_okay=False), help="Keep the platform's folder here instead of a temporary one.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False), help="Write every step's name, ok and seconds here."
+)
+@click.option(
+    "--keep", type=click.Path(file_okay=False), help="Keep the platform's folder here instead of a temporary one."
+)
 def demo(json_file: str | None, keep: str | None) -> None:
     """The whole journey on real parts, with everything that must be refused. Exit 0 only if every step behaved."""
     from tre.stack.ordinary import ensure_ordinary

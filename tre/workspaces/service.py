@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -130,22 +130,46 @@ def _plan(
         workspace_id=workspace_id,
         person=username,
         project=project,
-        home=str(places.homes / project / username),
+        home=str(home(places, project, username)),
         base_url=f"/user/{username}/{project}/",
-        intake_socket=str(places.intake_sockets / workspace_id / "intake.sock"),
+        intake_socket=str(intake_socket(places, workspace_id)),
         jupyter_token=secrets.token_urlsafe(32),
         data=mounts,
         secrets={"pg_service.conf": service_file} if service_file else {},
         postgres_socket_dir=str(places.data_database) if service_file else None,
-        limits=Limits(
-            memory_bytes=policy.memory_bytes,
-            processes=policy.processes,
-            cpus=policy.cpus,
-            file_bytes=policy.file_bytes,
-            home_bytes=policy.home_bytes,
-            max_age_seconds=policy.max_age_seconds,
-        ),
+        limits=limits_of(policy),
     )
+
+
+def limits_of(policy: WorkspacePolicy) -> Limits:
+    return Limits(
+        memory_bytes=policy.memory_bytes,
+        processes=policy.processes,
+        cpus=policy.cpus,
+        file_bytes=policy.file_bytes,
+        home_bytes=policy.home_bytes,
+        max_age_seconds=policy.max_age_seconds,
+    )
+
+
+def home(places: Places, project: str, username: str) -> Path:
+    return places.homes / project / username
+
+
+def intake_socket(places: Places, workspace_id: str) -> Path:
+    """In a folder of its own, so that the folder can be shown inside and the socket be made anew."""
+    return places.intake_sockets / workspace_id / "intake.sock"
+
+
+def outline(session: Session, places: Places, workspace: Workspace) -> dict[str, Any]:
+    """Where a running workspace lies on the host, and its limits, without any secret: for proving its walls."""
+    return {
+        "workspace_id": workspace.id,
+        "home": str(home(places, workspace.project_slug, workspace.username)),
+        "intake_socket": str(intake_socket(places, workspace.id)),
+        "data": {name: str(path) for name, path in data.mounts(session, workspace.project_slug)},
+        "limits": asdict(limits_of(get_policy(session))),
+    }
 
 
 def report(db: Database, leases: Leases, workspace_id: str, event: WorkspaceState, reason: str) -> None:
