@@ -9,10 +9,16 @@ import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
 CHROMIUM = Path(os.environ.get("TRE_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="NOT RUN: chromium is missing")
 
 

@@ -111,11 +111,23 @@ class Site:
             yield self
 
 
+@dataclass(frozen=True)
+class TestPlatform(Platform):
+    """Seals with the tests' own key; the secrets server's part is tested in tests/credentials."""
+
+    __test__ = False
+    local: Any = None
+
+    @property
+    def sealer(self) -> Any:
+        return self.local
+
+
 def build_site(settings: Settings, people: People, projects: Projects, folder: Path, hub: Any = None) -> Site:
     places = Places(folder / "incoming", folder / "extracts", "host=/nowhere")
     places.incoming.mkdir()
     store = ContentStore(settings.content, reserve_bytes=0)
-    platform = Platform(settings, people.db, people.sealer, store)  # type: ignore[arg-type]
+    platform = TestPlatform(settings, people.db, None, store, people.sealer)
     app = public_app(platform)
     app.mount("/tre", web_app(platform, hub))
     site = Site(platform, app, people, projects, places, store)
@@ -124,15 +136,21 @@ def build_site(settings: Settings, people: People, projects: Projects, folder: P
 
 
 @contextmanager
-def serving(app: FastAPI, port: int = 0) -> Iterator[str]:
-    """The application on a loopback port, in a thread."""
-    listener = socket.create_server(("127.0.0.1", port))
+def serving(app: FastAPI, port: int = 0, path: Path | None = None) -> Iterator[str]:
+    """The application on a loopback port or a Unix socket, in a thread."""
+    if path:
+        path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+    else:
+        listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", proxy_headers=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield str(path or f"http://127.0.0.1:{listener.getsockname()[1]}")
     finally:
         server.should_exit = True
         thread.join(10)
@@ -192,10 +210,13 @@ class Visitor:
             text = answer.read().decode("utf-8", "replace")
         finally:
             connection.close()
-        cookies = [value for name, value in answer.getheaders() if name == "set-cookie"]
+        cookies = [value for name, value in answer.getheaders() if name.lower() == "set-cookie"]
         for cookie in cookies:
             name, _, value = cookie.partition(";")[0].partition("=")
-            self.cookies[name] = value
+            if "Max-Age=0" in cookie:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
         return Page(answer.status, {k.lower(): v for k, v in answer.getheaders()}, cookies, text, path)
 
     def open(self, path: str, **headers: str) -> Page:

@@ -48,7 +48,7 @@ class Hub:
                 answer = client.post(f"{self.api_url}/oauth2/token", data=self._token_request(code, verifier))
                 token = answer.json().get("access_token") if answer.status_code == 200 else None
                 if not isinstance(token, str) or not token:
-                    raise Unauthenticated("JupyterHub did not confirm this sign-in.", hint="Sign in again.")
+                    raise refused("JupyterHub did not confirm this sign-in.")
                 user = client.get(f"{self.api_url}/user", headers={"Authorization": f"Bearer {token}"})
                 return _name(user)
         except (httpx.HTTPError, ValueError) as error:
@@ -65,11 +65,16 @@ class Hub:
         }
 
 
+def refused(message: str) -> Unauthenticated:
+    """With a code of its own: it is shown, and does not lead to signing in by itself, which could go round for ever."""
+    return Unauthenticated(message, hint="Sign in again.", code="hub_refused")
+
+
 def _name(answer: httpx.Response) -> str:
     body = answer.json() if answer.status_code == 200 else {}
     name = body.get("name") if isinstance(body, dict) and body.get("kind") == "user" else None
     if not isinstance(name, str) or not name:
-        raise Unauthenticated("JupyterHub did not say who this is.", hint="Sign in again.")
+        raise refused("JupyterHub did not say who this is.")
     return name
 
 
