@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from output_checks.against import compare_published as compare_published
     from output_checks.appetites import Profile as Profile
     from output_checks.appetites import profiles as profiles
+    from output_checks.auditing import Audit as Audit
+    from output_checks.auditing import audit as audit
+    from output_checks.certificates import verify as verify
+    from output_checks.differencing import JsonLines as JsonLines
+    from output_checks.differencing import Release as Release
+    from output_checks.differencing import compare as compare
+    from output_checks.differencing import remember as remember
     from output_checks.engine import check as check
     from output_checks.errors import BadInput as BadInput
     from output_checks.errors import OutputCheckError as OutputCheckError
@@ -23,28 +30,37 @@ if TYPE_CHECKING:
     from output_checks.findings import Finding as Finding
     from output_checks.mitigate import Mitigated as Mitigated
     from output_checks.models import check_model as check_model
+    from output_checks.protecting import protect as protect
     from output_checks.report import Report as Report
     from output_checks.spec import TableSpec as TableSpec
     from output_checks.verdict import Verdict as Verdict
     from output_checks.where import col as col
 
 _HOME = {
+    "Audit": "auditing",
     "BadInput": "errors",
     "Finding": "findings",
+    "JsonLines": "differencing",
     "Mitigated": "mitigate",
     "OutputCheckError": "errors",
     "Profile": "appetites",
+    "Release": "differencing",
     "Report": "report",
     "TableSpec": "spec",
     "Unreadable": "errors",
     "Unsafe": "errors",
     "Verdict": "verdict",
+    "audit": "auditing",
     "check": "engine",
     "check_figure": "figures",
     "check_model": "models",
+    "compare": "differencing",
     "compare_published": "against",
     "col": "where",
     "profiles": "appetites",
+    "protect": "protecting",
+    "remember": "differencing",
+    "verify": "certificates",
 }
 _MODULES = ("published",)
 __all__ = sorted([*_HOME, *_MODULES])

@@ -43,7 +43,7 @@ def null_vector(system: Any, seed: int) -> np.ndarray:
     where free.
     """
     import numpy as np
-    from scipy.sparse.linalg import lsmr  # type: ignore[import-untyped]
+    from scipy.sparse.linalg import lsmr
 
     rng = np.random.default_rng(seed)
     start = rng.uniform(1, 2, system.shape[1]) * rng.choice([-1.0, 1.0], system.shape[1])
@@ -78,7 +78,7 @@ def _peel(matrix: Any) -> list[int]:
 def recoverable(sums: Sums, unknown: np.ndarray) -> np.ndarray:
     """Mask over all cells: unknown ones whose value the sums fix. `unknown` is a mask over all cells."""
     import numpy as np
-    from scipy.sparse import csr_matrix  # type: ignore[import-untyped]
+    from scipy.sparse import csr_matrix
 
     out = np.zeros(len(unknown), dtype=bool)
     where = np.flatnonzero(unknown)

@@ -157,7 +157,7 @@ def _frame(data: Any, aliases: dict[str, str]) -> Any:
     if hasattr(data, "to_batches") and hasattr(data, "rename_columns"):
         return data.select(_present(names, tuple(data.schema.names))).rename_columns(new)
     if isinstance(data, dict):
-        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow as pa
 
         return pa.table({aliases[name]: data[name] for name in _present(names, tuple(data))})
     raise Unreadable(

@@ -20,8 +20,7 @@ def rules_of(spec, data, profile):
 
 
 def groups(n, values=None):
-    data = pd.DataFrame({"a": ["x"] * n, "v": np.arange(n, dtype=float) + 100 if values is None else values})
-    return data
+    return pd.DataFrame({"a": ["x"] * n, "v": np.arange(n, dtype=float) + 100 if values is None else values})
 
 
 @pytest.mark.parametrize("name", PROFILES)

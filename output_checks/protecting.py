@@ -1,0 +1,119 @@
+"""`protect`: from a report to a table with true totals and proven gaps.
+
+Decides what is asked of each unsafe cell (its required range), which cells may go with it and what they cost.
+Leaves the search to `protection` and the proof's form to `certificates`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from output_checks.appetites import Profile
+from output_checks.engine import check
+from output_checks.equations import sums
+from output_checks.errors import BadInput
+from output_checks.mitigate import Mitigated
+from output_checks.protection import Pattern, Problem, check_range, protect_cells
+from output_checks.report import Report
+from output_checks.spec import TableSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RANGE = 0.3
+
+
+def protect(
+    spec: TableSpec | dict[str, Any],
+    data: Any,
+    profile: str | Path | Profile = "sacro",
+    *,
+    range: float = RANGE,
+    seconds: float = 30.0,
+) -> Mitigated:
+    """The table with true totals, unsafe cells and as few others as possible empty, with a certificate that
+    nothing follows.
+
+    range     frequency: how far (± a share of the threshold) each unsafe cell must stay free; magnitude: the
+              rule's own level
+    seconds   time for improvement; the answer is always safe
+    Raises BadInput for statistics without sums, Unsafe if the table cannot be protected at all.
+    """
+    return protect_report(check(spec, data, profile), range=range, seconds=seconds)
+
+
+def protect_report(report: Report, *, range: float = RANGE, seconds: float = 30.0) -> Mitigated:
+    """The same for a report that is at hand."""
+    import numpy as np
+
+    share = check_range(range)
+    e = report.evidence
+    if e.spec.statistic not in ("count", "sum"):
+        raise BadInput(f"{e.spec.statistic} does not add up.", field="statistic", remedy="Use suppress() instead.")
+    if e.spec.statistic == "sum" and bool((e.negatives[e.published] > 0).any()):
+        raise BadInput("negative values have no bound.", field="values", remedy='Use suppress(totals="recompute").')
+    shown = np.flatnonzero(e.published)
+    problem = problem_of(report, share)
+    pattern = protect_cells(problem, seconds=seconds)
+    gone = np.zeros(len(e), dtype=bool)
+    gone[shown] = pattern.suppressed
+    extra = int(gone.sum() - report.primary.sum())
+    what = f"{int(report.primary.sum())} unsafe cells and {extra} others are left empty; totals are true."
+    return Mitigated(report, np.where(gone, np.nan, e.value), what, proof=Proof(problem, pattern))
+
+
+class Proof:
+    """The problem and the pattern that solves it; `certificates` turns them into what leaves with the table."""
+
+    def __init__(self, problem: Problem, pattern: Pattern) -> None:
+        self.problem, self.pattern = problem, pattern
+
+
+def problem_of(report: Report, share: float) -> Problem:
+    """The published cells of a report as a problem of protection."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    e = report.evidence
+    shown = np.flatnonzero(e.published)
+    number = np.full(len(e), -1, dtype=np.int64)
+    number[shown] = np.arange(len(shown))
+    system = sums(e)
+    rows = np.concatenate([system.equation, np.arange(len(system))])
+    columns = number[np.concatenate([system.member, system.total])]
+    signs = np.concatenate([np.ones(len(system.member)), -np.ones(len(system))])
+    matrix = csr_matrix((signs, (rows, columns)), shape=(len(system), len(shown)))
+    value, primary = e.value[shown], report.primary[shown]
+    whole = e.spec.statistic == "count" and not e.spec.weights
+    return Problem(
+        matrix=matrix, value=value, primary=primary, required=required_ranges(report, share)[shown],
+        allowed=(value > 0) & ~primary, cost=np.log1p(np.maximum(value, 0)),
+        alone=primary & (e.units[shown] == 1), whole=whole,
+    )  # fmt: skip
+
+
+def required_ranges(report: Report, share: float) -> np.ndarray:
+    """For each cell of the evidence how far apart the reader's bounds must be; 0 for safe cells.
+
+    Frequencies: ± share × threshold, down to zero at most. Magnitudes: the upper protection level of the rule
+    that fails (p % of the largest less what the others hide of it; nk: largest / k less the total), the same
+    downwards.
+    """
+    import numpy as np
+
+    e, p = report.evidence, report.profile
+    value = np.nan_to_num(np.abs(e.value))
+    up = np.zeros(len(e))
+    if e.spec.statistic == "count":
+        step = np.ceil(share * p.threshold.limit)
+        up = np.full(len(e), max(step, 1.0))
+    else:
+        first, second = e.top[:, 0], e.top[:, 1]
+        if p.p is not None:
+            up = np.maximum(up, p.p.limit * first - (e.total_abs - first - second))
+        for rule in p.nk:
+            largest = np.sort(e.top, axis=1)[:, ::-1][:, : rule.n].sum(axis=1)
+            up = np.maximum(up, largest / rule.k - e.total_abs)
+        up = np.maximum(up, share * value)
+    return np.asarray(np.where(report.primary, up + np.minimum(up, value), 0.0))

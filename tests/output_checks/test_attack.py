@@ -1,0 +1,254 @@
+"""Audits, protection and certificates against enumeration: an attacker who tries every filling."""
+
+import copy
+import json
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import output_checks as oc
+from output_checks.auditing import audit_system
+from output_checks.systems import LongTable, link
+from tests.output_checks.conftest import LONG
+
+
+def grid_table(values, hidden):
+    """A two-way table with totals as a LongTable; `hidden` masks the table with totals."""
+    full = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
+    full[:-1, :-1] = values
+    full[-1] = full[:-1].sum(0)
+    full[:, -1] = full[:, :-1].sum(1)
+    rows = [*[f"r{i}" for i in range(values.shape[0])], "Total"]
+    columns = [*[f"c{j}" for j in range(values.shape[1])], "Total"]
+    labels = tuple(product(rows, columns))
+    return full, LongTable(("a", "b"), labels, np.where(hidden, np.nan, full).ravel(), np.zeros(full.size))
+
+
+def fillings(full, hidden):
+    """Every non-negative whole filling of the hidden cells that agrees with all published ones."""
+    gaps = list(zip(*np.nonzero(hidden), strict=True))
+    top = int(full[-1, -1]) if not hidden[-1, -1] else int(full[-1, -1]) + 2
+    out = []
+
+    def consistent(table, complete):
+        for line, total in [(table[i, :-1], table[i, -1]) for i in range(table.shape[0])] + [
+            (table[:-1, j], table[-1, j]) for j in range(table.shape[1])
+        ]:
+            parts = line[~np.isnan(line)].sum()
+            if np.isnan(total):
+                continue
+            if parts > total or (not np.isnan(line).any() and parts != total):
+                return False
+        return True
+
+    def fill(table, k):
+        if not consistent(table, k == len(gaps)):
+            return
+        if k == len(gaps):
+            out.append(table.copy())
+            return
+        for value in range(top + 1):
+            table[gaps[k]] = value
+            fill(table, k + 1)
+        table[gaps[k]] = np.nan
+
+    start = full.copy()
+    start[hidden] = np.nan
+    fill(start, 0)
+    return out
+
+
+SMALL = st.tuples(
+    st.lists(st.lists(st.integers(0, 4), min_size=3, max_size=3), min_size=2, max_size=3),
+    st.lists(st.booleans(), min_size=16, max_size=16),
+)
+
+
+@given(SMALL)
+@settings(max_examples=1000 if LONG else 40)
+def test_audit_agrees_with_enumeration(case):
+    values, flags = np.array(case[0]), np.array(case[1])
+    shape = (values.shape[0] + 1, values.shape[1] + 1)
+    hidden = np.resize(flags, shape)
+    hidden[-1] &= np.arange(shape[1]) == 0  # few totals hidden, so that enumeration ends
+    hidden[:, -1] = False
+    full, table = grid_table(values, hidden)
+    audit = audit_system(link([table]))
+    every = fillings(full, hidden)
+    seen = {tuple(name): (lo, hi, exact) for name, lo, hi, exact in zip(
+        audit.names, audit.least.tolist(), audit.most.tolist(), audit.exact.tolist(), strict=True)}  # fmt: skip
+    for i, j in zip(*np.nonzero(hidden), strict=True):
+        name = tuple(sorted((d, t) for d, t in zip("ab", table.labels[i * shape[1] + j], strict=True) if t != "Total"))
+        values_of_cell = [f[i, j] for f in every]
+        low, high, exact = seen[name]
+        assert low == pytest.approx(min(values_of_cell), abs=1e-6)  # two-way tables have whole vertices
+        assert high == pytest.approx(max(values_of_cell), abs=1e-6)
+        assert exact == (len(set(values_of_cell)) == 1)
+
+
+def records_of(values):
+    rows = [(f"r{i}", f"c{j}") for (i, j), n in np.ndenumerate(values) for _ in range(n)]
+    return pd.DataFrame(rows, columns=["a", "b"])
+
+
+@given(st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3), min_size=3, max_size=3))
+@settings(max_examples=10_000 if LONG else 40)
+def test_protected_tables_withstand_an_attacker_who_tries_everything(values):
+    values = np.array(values)
+    if values.sum() == 0:
+        return
+    spec = {"rows": ["a"], "columns": ["b"], "margins": True, "parameters": {"threshold": 3}}
+    report = oc.check(spec, records_of(values), "eurostat-safe-centre")
+    if report.evidence.spec and len(report.cells) < 9:
+        return
+    try:
+        table = report.suppress(totals="keep")
+    except oc.Unsafe:
+        return  # nothing was handed over
+    raw = table.to_csv().encode()
+    certificate = table.certificate()
+    assert oc.verify(certificate, raw).status == "pass"
+    rows = sorted({c.row["a"] for c in report.cells if c.row["a"] != "Total"})
+    columns = sorted({c.column["b"] for c in report.cells if c.column["b"] != "Total"})
+    place = {(r, c): (i, j) for i, r in enumerate([*rows, "Total"]) for j, c in enumerate([*columns, "Total"])}
+    full, hidden = np.zeros((len(rows) + 1, len(columns) + 1)), np.zeros((len(rows) + 1, len(columns) + 1), dtype=bool)
+    for cell, shown in zip(report.cells, table.values(), strict=True):
+        at = place[cell.row["a"], cell.column["b"]]
+        full[at], hidden[at] = cell.value, shown is None
+    if hidden.sum() > 8 or hidden[-1].any() or hidden[:, -1].any():
+        return  # too many for enumeration here; the certificate has spoken
+    every = fillings(full, hidden)
+    for cell in report.cells:
+        if cell.status == "fail":
+            at = place[cell.row["a"], cell.column["b"]]
+            assert len({f[at] for f in every}) > 1
+
+
+def example(n=4000, seed=3):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "r": rng.choice([f"r{i}" for i in range(20)], n, p=rng.dirichlet(np.ones(20))),
+            "c": rng.choice([f"c{i}" for i in range(12)], n, p=rng.dirichlet(np.ones(12))),
+            "s": rng.choice(["f", "m"], n),
+            "v": rng.gamma(0.7, 100, n),
+        }
+    )
+
+
+CASES = [
+    {"rows": ["r"], "columns": ["c"], "margins": True},
+    {"rows": ["r"], "columns": ["c"], "margins": True, "values": "v", "statistic": "sum"},
+    {"rows": ["r", "c"], "columns": ["s"], "margins": "all"},
+    {
+        "rows": ["r"],
+        "columns": ["c"],
+        "margins": "all",
+        "hierarchies": {"r": {"g0": ["r0", "r1", "r2"], "g1": ["r3", "r4"]}},
+    },
+    {"rows": ["r"], "margins": True},
+    {"rows": ["r"], "columns": ["c"]},
+]
+
+
+@pytest.mark.parametrize("spec", CASES)
+@pytest.mark.parametrize("profile", ["eurostat-safe-centre", "sacro"])
+def test_every_shape_is_protected_and_proven(spec, profile):
+    if profile == "sacro" and len(spec["rows"]) > 1:
+        pytest.skip("three-way zeros hide everything")
+    table = oc.protect(spec, example(), profile)
+    raw = table.to_csv().encode()
+    certificate = json.loads(json.dumps(table.certificate()))
+    assert oc.verify(certificate, raw).status == "pass"
+    parents = certificate["parents"]
+    assert oc.audit(raw, parents=parents).status == "pass"
+    e = table.report.evidence
+    assert not (table.report.primary & ~np.isnan(table.shown)).any()
+    kept = e.published & ~np.isnan(table.shown)
+    assert (table.shown[kept] == e.value[kept]).all()
+
+
+def protected():
+    table = oc.protect(CASES[0], example(), "eurostat-safe-centre")
+    return table.to_csv().encode(), table.certificate()
+
+
+def test_wrong_and_incomplete_certificates_are_refused():
+    raw, good = protected()
+    assert oc.verify(good, raw).status == "pass"
+    cell = int(np.argmax(good["required"]))
+    spoilt = []
+    for change in (
+        lambda c: c["fillings"][0].__setitem__(0, c["fillings"][0][0] + 1),
+        lambda c: c["fillings"][1].__setitem__(0, -1),
+        lambda c: c["fillings"][1].__setitem__(0, 0.5),
+        lambda c: c["fillings"][0].pop(),
+        lambda c: c["cells"].pop(),
+        lambda c: [c[key].pop() for key in ("cells", "required", "witnesses")] and [f.pop() for f in c["fillings"]],
+        lambda c: c["witnesses"].__setitem__(cell, [0, 0]),
+        lambda c: c["witnesses"].__setitem__(cell, [-1, 0]),
+        lambda c: c["required"].__setitem__(cell, 10**6),
+        lambda c: c["required"].__setitem__(cell, "many"),
+        lambda c: c.__setitem__("version", 2),
+        lambda c: c.__setitem__("tables", []),
+        lambda c: c.pop("fillings"),
+        lambda c: c.__setitem__("kind", "decimal") or c["fillings"][0].__setitem__(0, 10**7),
+    ):
+        body = copy.deepcopy(good)
+        change(body)
+        spoilt.append(oc.verify(body, raw).status)
+    assert set(spoilt) == {"fail"}
+    assert oc.verify(good, raw + b"\n").status == "fail"
+    assert oc.verify(good).status == "fail"
+    assert oc.verify({}, raw).status == "fail"
+    assert oc.verify(b"[1]", raw).status == "fail"
+    assert oc.verify(good, raw, required=10**6).status == "fail"
+
+
+def test_linked_tables_are_attacked_together():
+    one = b"a,b,value\nx,p,\nx,q,\nx,Total,9\ny,p,\ny,q,\ny,Total,10\nTotal,p,7\nTotal,q,12\nTotal,Total,19\n"
+    two = b"a,c,value\nx,u,4\nx,w,5\ny,u,3\ny,w,7\n"
+    assert oc.audit(one).status == "pass"
+    assert oc.audit(one, two).status == "pass"
+    three = b"b,a,value\np,x,2\n"
+    found = oc.audit(one, three)
+    assert found.status == "fail"
+    assert found.to_dict()["recoverable"] == 3
+    hidden_total = b"a,b,value\nx,p,5\nx,q,\ny,p,3\ny,q,7\n"
+    assert oc.audit(hidden_total).status == "pass"
+    assert oc.audit(hidden_total, b"a,value\nx,9\n").status == "fail"
+    assert oc.audit(one, b"a,value\nx,8\n").status == "fail"  # they contradict one another
+
+
+def test_intervals_that_are_too_narrow():
+    raw = b"a,b,value\nx,p,\nx,q,\nx,Total,2\ny,p,\ny,q,\ny,Total,10\nTotal,p,2\nTotal,q,10\nTotal,Total,12\n"
+    assert oc.audit(raw).status == "pass"
+    found = oc.audit(raw, width=3)
+    assert found.status == "review"
+    assert {f.rule for f in found.findings} == {"narrow"}
+    zeros = b"a,b,value\nx,p,\nx,q,\nx,Total,0\ny,p,\ny,q,\ny,Total,10\nTotal,p,5\nTotal,q,5\nTotal,Total,10\n"
+    assert oc.audit(zeros).to_dict()["recoverable"] == 4  # non-negativity alone tells
+    assert oc.audit(zeros, intervals=False).status == "pass"
+
+
+def test_a_lone_contributor_gets_a_third_gap():
+    values = np.array([[1, 2, 30, 40], [50, 60, 70, 80], [55, 65, 75, 85]])
+    report = oc.check({"rows": ["a"], "columns": ["b"], "margins": True}, records_of(values))
+    table = report.suppress(totals="keep")
+    first = [
+        v for c, v in zip(report.cells, table.values(), strict=True) if c.row["a"] == "r0" and c.column["b"] != "Total"
+    ]
+    assert first.count(None) >= 3
+
+
+def test_what_cannot_be_protected_is_not_handed_over():
+    data = pd.DataFrame({"a": ["x"] * 3, "b": ["p"] * 3})
+    report = oc.check({"rows": ["a"], "columns": ["b"], "margins": True}, data)
+    table = report.suppress(totals="keep")
+    assert set(table.values()) == {None}
+    with pytest.raises(oc.BadInput):
+        oc.check({"rows": ["a"], "columns": ["b"], "statistic": "percent"}, data).suppress(totals="keep")
