@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import date, timedelta
+from typing import Any
 
 from tre.audit import Actor
 from tre.errors import Conflict, Forbidden, GateClosed, InvalidInput
 from tre.people.model import Role
-from tre.people.rules import Obstacle, check_role, standing_obstacles
+from tre.people.rules import Obstacle, check_line, check_role, check_slug, standing_obstacles
 from tre.projects import agreement
 from tre.projects.model import TRANSITIONS, Member, Project, ProjectState
 
 LONGEST_PROJECT = timedelta(days=5 * 366)
+DEEPEST_ROWS = 64
 
 
 def check_transition(project: Project, target: ProjectState) -> None:
@@ -29,7 +31,9 @@ def check_transition(project: Project, target: ProjectState) -> None:
 
 
 def check_decide(actor: Actor, project: Project, members: Collection[str]) -> None:
-    """An administrator who neither proposed the project nor belongs to it."""
+    """An administrator who neither proposed the project nor belongs to it. The service counts who left as well:
+    whoever could leave, decide and come back would decide on their own.
+    """
     check_role(actor, Role.administrator)
     if actor.username == project.proposed_by or actor.username in members:
         raise Forbidden(
@@ -48,16 +52,33 @@ def check_end_date(end: date, today: date) -> None:
         raise InvalidInput("The end date lies in the future, at most five years away.", field="end_date")
 
 
+def check_open(project: Project) -> None:
+    """Raises `Conflict` for a project that ended: nobody joins it any more."""
+    if not TRANSITIONS[ProjectState(project.state)]:
+        raise Conflict(f"Project {project.slug} is {project.state}.", hint="Propose a new one.")
+
+
 def check_asks(asks: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """At least one dataset, each once, each with at least one column, no column twice."""
+    """At least one dataset, each once, each with at least one column, no column twice; names that can be shown."""
     if not asks:
         raise InvalidInput("Ask for at least one dataset.", field="datasets")
     names = [dataset for dataset, _ in asks]
     if len(set(names)) != len(names):
         raise InvalidInput("A dataset is asked for twice.", field="datasets")
     for dataset, columns in asks:
+        check_slug(dataset, field="datasets")
+        for column in columns:
+            check_line(column, field="datasets")
         if not columns or len(set(columns)) != len(columns):
             raise InvalidInput(f"Name each column of {dataset} that you need once.", field="datasets")
+
+
+def check_rows(rows: Any, depth: int = DEEPEST_ROWS) -> None:
+    """A bounded expression; `tre.data` says what one is. Raises `InvalidInput` when it is too deep to be shown."""
+    if depth == 0:
+        raise InvalidInput(f"The rows nest deeper than {DEEPEST_ROWS} levels.", field="rows")
+    for inner in rows.values() if isinstance(rows, dict) else rows if isinstance(rows, list) else ():
+        check_rows(inner, depth - 1)
 
 
 def project_obstacles(project: Project, today: date) -> list[Obstacle]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from tre.audit import Actor, UseCase, use_case
 from tre.errors import Conflict, Forbidden, InvalidInput, NotFound
 from tre.people.model import Person, Role
-from tre.people.rules import Obstacle, check_no_conflict, check_role, check_slug, check_text
+from tre.people.rules import Obstacle, check_line, check_no_conflict, check_role, check_slug, check_text
 from tre.people.service import conflicts_of, get_person
 from tre.projects import agreement, rules
 from tre.projects.model import DatasetAsk, Member, Project, ProjectDecision, ProjectState, RefusalCode
@@ -50,7 +50,7 @@ class Proposal:
     team: tuple[str, ...] = ()
 
 
-_TEXTS = ("title", "purpose", "public_benefit", "legal_basis", "risk_of_sharing", "cost_of_withholding")
+_TEXTS = ("purpose", "public_benefit", "legal_basis", "risk_of_sharing", "cost_of_withholding")
 
 
 def propose(db: Database, actor: Actor, proposal: Proposal) -> None:
@@ -60,6 +60,8 @@ def propose(db: Database, actor: Actor, proposal: Proposal) -> None:
         check_slug(proposal.slug, field="slug")
         rules.check_end_date(proposal.end_date, case.now.date())
         rules.check_asks([(ask.dataset, ask.columns) for ask in proposal.asks])
+        for ask in proposal.asks:
+            rules.check_rows(ask.rows)
         if find(case.session, proposal.slug):
             raise Conflict(f"There is a project {proposal.slug} already.", field="slug", hint="Choose another name.")
         project = _new_project(case, proposal)
@@ -74,6 +76,7 @@ def _new_project(case: UseCase, proposal: Proposal) -> Project:
     texts = {name: check_text(getattr(proposal, name), field=name) for name in _TEXTS}
     return Project(
         slug=proposal.slug,
+        title=check_line(proposal.title, field="title", longest=300),
         end_date=proposal.end_date,
         state=ProjectState.proposed,
         state_since=case.now,
@@ -116,7 +119,7 @@ def _decide(
 ) -> None:
     with use_case(db, actor, action, f"project:{slug}") as case:
         project = get(case.session, slug, lock=True)
-        rules.check_decide(actor, project, member_names(project))
+        rules.check_decide(actor, project, everybody_ever(project))
         check_no_conflict(actor.username, [f"project:{slug}"], conflicts_of(case.session, actor.username))
         rules.check_transition(project, target)
         text = check_text(reason, field="reason", longest=2000)
@@ -149,7 +152,9 @@ def accept_agreement(db: Database, actor: Actor, slug: str, *, digest: str) -> N
 
 
 def add_member(db: Database, actor: Actor, slug: str, *, username: str) -> None:
-    """Administrators add members after the proposal, so that nobody joins a team that was not decided on."""
+    """Administrators of no part of the project add members after the proposal, so that nobody joins a team that was not
+    decided on. Who comes back accepts the agreement again.
+    """
     with use_case(db, actor, "project.add_member", f"project:{slug}") as case:
         check_role(actor, Role.administrator)
         if actor.username == username:
@@ -157,11 +162,15 @@ def add_member(db: Database, actor: Actor, slug: str, *, username: str) -> None:
                 "Nobody adds themselves to a project.", hint="Ask another administrator.", code="own_rights"
             )
         project, person = get(case.session, slug, lock=True), get_person(case.session, username)
+        rules.check_decide(actor, project, everybody_ever(project))
+        check_no_conflict(actor.username, [f"project:{slug}"], conflicts_of(case.session, actor.username))
+        rules.check_open(project)
         member = next((m for m in project.members if m.person_id == person.id), None)
         if member and member.left_at is None:
             raise Conflict(f"{username} is a member already.")
         if member:
             member.left_at, member.joined_at = None, case.now
+            member.agreement = member.agreed_at = None
         else:
             project.members.append(Member(person_id=person.id, joined_at=case.now))
         case.note(member=username)
