@@ -49,9 +49,9 @@ class Problem:
         import numpy as np
 
         if self.whole:
-            return np.maximum(self.required, 1.0)
+            return np.asarray(np.maximum(self.required, 1.0))
         size = np.where(self.value > 0, self.value, np.median(self.value[self.value > 0]) if self.value.any() else 1.0)
-        return np.maximum(self.required, 1e-3 * size)
+        return np.asarray(np.maximum(self.required, 1e-3 * size))
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class _Repair:
                 continue
             moved = self._move(cell, move, usable, mask)
             if moved is not None:
-                return moved
+                return np.asarray(moved)
         return np.zeros(len(mask), dtype=bool)
 
     def _move(self, cell: int, move: float, usable: Any, mask: Any) -> Any:

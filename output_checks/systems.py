@@ -126,6 +126,7 @@ def link(tables: list[LongTable]) -> System:
             shown.append(False)
         return index[name]
 
+    everything = _all_labels(tables) if len(tables) > 1 else {}
     for table in tables:
         for labels, value, loose in zip(table.labels, table.values.tolist(), table.slack.tolist(), strict=True):
             i = number(_name(table, labels))
@@ -135,7 +136,7 @@ def link(tables: list[LongTable]) -> System:
                     conflicts.append(_name(table, labels)[1])
                 known[i], slack[i] = value, loose
     for table in tables:
-        for parts, whole in _sums(table, linked=len(tables) > 1):
+        for parts, whole in _sums(table, everything):
             members = tuple(sorted(number(_name(table, labels)) for labels in parts))
             equations[(number(_name(table, whole)), members)] = None
     rows, columns, signs = [], [], []
@@ -155,10 +156,20 @@ def _name(table: LongTable, labels: tuple[str, ...]) -> tuple[str, Name]:
     return table.measure, tuple(sorted(pairs))
 
 
-def _sums(table: LongTable, *, linked: bool) -> Any:
+def _all_labels(tables: list[LongTable]) -> dict[str, set[str]]:
+    """Every label that some table uses, per dimension."""
+    out: dict[str, set[str]] = {}
+    for table in tables:
+        for name, labels in zip(table.dimensions, codes_of(table), strict=True):
+            out.setdefault(name, set()).update(labels)
+    return out
+
+
+def _sums(table: LongTable, everything: dict[str, set[str]]) -> Any:
     """(parts, whole) for every sum: over one dimension at a time, level by level of its hierarchy.
 
-    Alone, a table's own totals are all that a reader has; linked, every total is added for other tables to meet.
+    Alone, a table's own totals are all that a reader has. Linked, totals that the table does not show are
+    added for other tables to meet, but only over all labels that any table uses: part of a table has no total.
     """
     cells = dict.fromkeys(table.labels)
     for j, name in enumerate(table.dimensions):
@@ -170,7 +181,8 @@ def _sums(table: LongTable, *, linked: bool) -> Any:
             whole = (*labels[:j], parent_of.get(labels[j], table.total), *labels[j + 1 :])
             groups.setdefault(whole, []).append(labels)
         for whole, parts in groups.items():
-            if linked or whole in cells:
+            siblings = {t for t in everything.get(name, ()) if parent_of.get(t, table.total) == whole[j]}
+            if whole in cells or (siblings and siblings == {labels[j] for labels in parts}):
                 cells.setdefault(whole)
                 yield parts, whole
 

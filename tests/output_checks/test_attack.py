@@ -220,8 +220,8 @@ def test_linked_tables_are_attacked_together():
     assert found.to_dict()["recoverable"] == 3
     hidden_total = b"a,b,value\nx,p,5\nx,q,\ny,p,3\ny,q,7\n"
     assert oc.audit(hidden_total).status == "pass"
-    assert oc.audit(hidden_total, b"a,value\nx,9\n").status == "fail"
-    assert oc.audit(one, b"a,value\nx,8\n").status == "fail"  # they contradict one another
+    assert oc.audit(hidden_total, b"a,value\nx,9\ny,10\n").status == "fail"
+    assert oc.audit(one, b"a,value\nx,8\ny,10\n").status == "fail"  # they contradict one another
 
 
 def test_intervals_that_are_too_narrow():
