@@ -19,7 +19,6 @@ from tre.people.model import ConflictOfInterest, Organisation, Person, Role, Rol
 from tre.projects import service as projects
 from tre.projects.model import Project, ProjectState
 from tre.store import Database
-from tre.store.migrate import migrate
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
@@ -107,20 +106,12 @@ class World:
             return events(session, action=action, limit=1000)
 
 
-@pytest.fixture(scope="session")
-def migrated(state_databases: StateDatabases) -> Iterator[StateDatabase]:
-    template = state_databases.create()
-    migrate(template.owner)
-    yield template
-    state_databases.drop(template)
-
-
 @pytest.fixture
 def world(state_databases: StateDatabases, migrated: StateDatabase, tmp_path: Path) -> Iterator[World]:
     database = state_databases.create(migrated.name)
     clock = Clock()
     db = Database(database.app, clock=clock)
-    places = Places(tmp_path / "incoming", tmp_path / "extracts", "host=/nowhere")
+    places = Places(tmp_path / "incoming", tmp_path / "extracts", lambda database: "host=/nowhere")
     places.incoming.mkdir()
     found = World(db, places, clock)
     found.add("adam", Role.administrator, "platform")

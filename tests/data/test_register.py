@@ -307,7 +307,7 @@ def shared_table(data_db, world):
         )
         db.execute("CREATE TABLE beta.secret AS SELECT 1 AS person")
         db.execute("CREATE TABLE acme.odd AS SELECT '{}'::jsonb AS j")
-    world.places = Places(world.places.incoming, world.places.extracts, data_db)
+    world.places = Places(world.places.incoming, world.places.extracts, lambda database: data_db)
     yield world
     with psycopg.connect(data_db, autocommit=True) as db:
         db.execute("DROP SCHEMA acme CASCADE")
@@ -338,7 +338,9 @@ def test_an_organisation_named_like_the_server_s_own_schemas_has_none(organisati
 
 
 def test_a_silent_server_is_unavailable_and_says_nothing_of_the_connection(world):
-    world.places = Places(world.places.incoming, world.places.extracts, "host=/nowhere password=hunter2hunter2")
+    world.places = Places(
+        world.places.incoming, world.places.extracts, lambda database: "host=/nowhere password=hunter2hunter2"
+    )
     with pytest.raises(Unavailable) as error:
         register(world, source_kind=SourceKind.postgres, source={"table": "visits"})
     assert "hunter2" not in str(error.value)

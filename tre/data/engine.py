@@ -15,7 +15,7 @@ import duckdb
 
 from tre.errors import InvalidInput, TreError, Unavailable
 
-MEMORY = "1GB"
+MEMORY = "1500MB"
 #: Kinds of variables by DuckDB's type; what is not here is not registered.
 KINDS = {
     "VARCHAR": "text",
@@ -27,22 +27,16 @@ KINDS = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"), "int"),
     **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"), "time"),
 }
-#: The one type that each kind has in an extract.
-SQL_TYPES = {
-    "text": "VARCHAR",
-    "bool": "BOOLEAN",
-    "date": "DATE",
-    "float": "DOUBLE",
-    "int": "BIGINT",
-    "time": "TIMESTAMP",
-}
 
 
 @contextmanager
-def locked(files: Sequence[str], work: Path, *, memory: str = MEMORY) -> Iterator[duckdb.DuckDBPyConnection]:
+def locked(
+    files: Sequence[str], work: Path, *, memory: str = MEMORY, joins_as_written: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that may open `files` and, when its memory is full, write temporary files below `work`.
 
-    Translates DuckDB's errors: out of memory or disk is `Unavailable`, everything else `InvalidInput` about the data.
+    `joins_as_written` keeps the order and the sides of joins: rows then come in the order of the left side.
+    Translates DuckDB's errors: out of memory or disk is `Unavailable`, all others are `InvalidInput` about the data.
     """
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
@@ -57,6 +51,8 @@ def locked(files: Sequence[str], work: Path, *, memory: str = MEMORY) -> Iterato
     connection = duckdb.connect(config=config)
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        if joins_as_written:
+            connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         connection.execute("SET allowed_paths = ?", [list(files)])
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")

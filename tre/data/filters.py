@@ -68,6 +68,11 @@ def compile_rows(rows: dict[str, Any] | None, variables: Sequence[Variable]) -> 
     return to_sql(_parsed(checked, "rows"), column_sql), parameters
 
 
+def columns_of(rows: dict[str, Any] | None) -> frozenset[str]:
+    """The columns that a checked filter looks at."""
+    return frozenset() if rows is None else frozenset(_parsed(rows, "rows").columns())
+
+
 def _parsed(rows: Any, field: str) -> Expression:
     try:
         return parse(rows, field)

@@ -183,14 +183,3 @@ class Extract(Base):
     digest: Mapped[str | None] = mapped_column(Text)
 
     grant: Mapped[Grant] = relationship(lazy="joined")
-
-
-class ProjectKey(Base):
-    """A project's pseudonym key as ciphertext of the secrets server. Its removal makes the pseudonyms unrepeatable."""
-
-    __tablename__ = "project_key"
-
-    project_id: Mapped[int] = mapped_column(ForeignKey("project.id"), primary_key=True)
-    version: Mapped[int] = mapped_column(primary_key=True)
-    wrapped: Mapped[str] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))

@@ -11,9 +11,10 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tre.data import table
@@ -33,17 +34,17 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @dataclass(frozen=True)
 class Places:
-    """Where sources and extracts lie: `incoming` has one folder per organisation; `datasets` is a libpq connection
-    string to the shared tables.
+    """Where sources and extracts lie: `incoming` has one folder per organisation; `database` gives the administrator's
+    libpq connection string to a database of the data server.
     """
 
     incoming: Path
     extracts: Path
-    datasets: str
+    database: Callable[[str], str]
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Places:
-        return cls(settings.state / "incoming", settings.extracts, settings.data_conninfo("tre_admin"))
+        return cls(settings.state / "incoming", settings.extracts, partial(settings.data_conninfo, "tre_admin"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def opened(
         else:
             path = work / "table.parquet"
             stack.callback(path.unlink, missing_ok=True)
-            table.copy_to_parquet(places.datasets, table.schema_of(organisation), source["table"], only, path)
+            table.copy_to_parquet(
+                places.database("datasets"), table.schema_of(organisation), source["table"], only, path
+            )
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             yield Opened((str(path),), _columns((str(path),), work), digest)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+import pyarrow.parquet as parquet
 from adbc_driver_manager import Error as AdbcError
-from adbc_driver_postgresql import dbapi  # type: ignore[import-untyped]
+from adbc_driver_postgresql import dbapi
 
 from tre.data.engine import quote
 from tre.errors import InvalidInput, NotFound, Unavailable

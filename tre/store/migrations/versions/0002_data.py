@@ -1,4 +1,4 @@
-"""Datasets, the controllers' decisions, extracts and wrapped keys."""
+"""Datasets, the controllers' decisions, and extracts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -91,15 +91,8 @@ def _extracts() -> None:
     live, queue = sa.text("state <> 'removed'"), sa.text("state IN ('queued', 'building')")
     op.create_index("uq_extract_live", "extract", ["grant_id"], unique=True, postgresql_where=live)
     op.create_index("ix_extract_queue", "extract", ["id"], postgresql_where=queue)
-    op.create_table(
-        "project_key",
-        sa.Column("project_id", sa.BigInteger, sa.ForeignKey("project.id"), primary_key=True),
-        sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("wrapped", sa.Text, nullable=False),
-        sa.Column("created_at", MOMENT, nullable=False),
-    )
 
 
 def downgrade() -> None:
-    for table in ("project_key", "extract", "data_grant", "variable", "dataset"):
+    for table in ("extract", "data_grant", "variable", "dataset"):
         op.drop_table(table)
