@@ -7,11 +7,18 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from tre.api import audit, errors, intake, internal, people, projects, status, verification, workspaces
+from tre.api import audit, errors, intake, internal, outputs, people, projects, status, verification, workspaces
 from tre.api.platform import Platform
 
 PREFIX = "/tre/api/v1"
-ROUTERS = (status.router, people.router, projects.router, workspaces.router, audit.router)
+ROUTERS = (
+    status.router,
+    people.router,
+    projects.router,
+    workspaces.router,
+    outputs.router,
+    audit.router,
+)
 
 
 def public_app(platform: Platform) -> FastAPI:

@@ -6,6 +6,7 @@ and its token, never by what it says; whose it is, and of which project, stands 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -15,9 +16,11 @@ from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body
 from tre.api.platform import Platform
 from tre.audit import Actor
-from tre.errors import Conflict, InvalidInput
-from tre.outputs import service
+from tre.errors import Conflict, InvalidInput, NotFound
+from tre.outputs import access, service
+from tre.outputs.lists import Filters, list_requests
 from tre.outputs.service import NewFile, Submission
+from tre.outputs.views import show_request
 from tre.people import service as people
 from tre.workspaces import service as workspaces
 from tre.workspaces.model import WorkspaceState
@@ -71,7 +74,26 @@ def submit(workspace_id: str, body: SubmissionBody, platform: PlatformHere) -> d
 
 def number(text: str | int | None) -> int:
     """A request's number as the notebook spells it. Raises `InvalidInput`."""
-    try:
-        return int(str(text))
-    except ValueError:
-        raise InvalidInput("This is no request's number.", field="replaces") from None
+    digits = str(text)
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15):
+        raise InvalidInput("This is no request's number.", field="request")
+    return int(digits)
+
+
+@router.get("")
+def requests(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
+    """The project's newest requests, as lines."""
+    actor, project = author(platform, workspace_id)
+    with platform.db.read() as session:
+        page = list_requests(session, actor, Filters(project=project, limit=100), now=platform.db.clock())
+    return {"requests": [asdict(row) for row in page.rows]}
+
+
+@router.get("/{request}")
+def status(workspace_id: str, request: str, platform: PlatformHere) -> dict[str, Any]:
+    """One request of the workspace's own project, with everything that its members may see inside."""
+    actor, project = author(platform, workspace_id)
+    with platform.db.read() as session:
+        if access.get(session, number(request)).project_slug != project:
+            raise NotFound(f"The project has no request {request}.")
+    return asdict(show_request(platform.db, actor, number(request)))

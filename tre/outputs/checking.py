@@ -134,7 +134,7 @@ def _row(file_id: int, finding: Finding) -> FileFinding:
         file_id=file_id,
         rule=finding.rule,
         severity=finding.severity,
-        message=finding.why,
+        why=finding.why,
         remedy=finding.remedy,
         cell=_plain(finding.cell),
         detail=_plain(finding.evidence),

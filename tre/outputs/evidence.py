@@ -59,7 +59,7 @@ class Verdict:
 
 def judge(declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str) -> Verdict:
     """The verdict on one file. Whatever could not be checked is a blocking finding, never silence."""
-    found = [Finding(f.rule, f.severity, f.message, f.remedy, dict(f.cell), f.detail) for f in seen.findings]
+    found = [Finding(f.rule, f.severity, f.why, f.remedy, dict(f.cell), f.detail) for f in seen.findings]
     evidence = Evidence.claimed
     if declared.spec is not None:
         evidence, more = _recompute(declared, seen, snapshot, profile)

@@ -197,7 +197,7 @@ class FileFinding(Base):
     file_id: Mapped[int] = mapped_column(ForeignKey("request_file.id"), index=True)
     rule: Mapped[str] = mapped_column(Text)
     severity: Mapped[str] = mapped_column(Text)
-    message: Mapped[str] = mapped_column(Text)
+    why: Mapped[str] = mapped_column(Text)
     remedy: Mapped[str] = mapped_column(Text, default="")
     cell: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     detail: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)

@@ -60,7 +60,7 @@ class SeenFinding(BaseModel):
 
     rule: Short
     severity: Literal["fail", "review", "note"]
-    message: Sentence
+    why: Sentence
     remedy: Sentence
     cell: dict[Short, Sentence]
     detail: dict[Short, Any]
@@ -152,7 +152,7 @@ def unreadable(refusal: Refusal) -> Seen:
     found = SeenFinding(
         rule="unreadable",
         severity="fail",
-        message=f"The file could not be read: {refusal.message[:400]}",
+        why=f"The file could not be read: {refusal.message[:400]}",
         remedy="Write it again, smaller and plainer.",
         cell={},
         detail={},

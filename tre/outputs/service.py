@@ -164,7 +164,7 @@ def _new_file(store: ContentStore, submission: Submission, file: NewFile, number
         name: rules.check_words(
             getattr(file, name) or getattr(submission, name), field=f"{field}.{name}", longest=longest
         )
-        for name, longest in (("title", 300), ("context", 4000), ("controls", 4000))
+        for name, longest in (("title", 400), ("context", 4000), ("controls", 4000))
     }
     return RequestFile(
         position=number,
@@ -221,8 +221,10 @@ def withdraw(db: Database, actor: Actor, request_id: int, *, reason: str) -> Non
         move(case, request, RequestState.withdrawn, words)
 
 
-def retry(db: Database, actor: Actor, request_id: int) -> None:
-    """A failed step again: the checks from the beginning, a release from approved (somebody must release it again)."""
+def retry(db: Database, actor: Actor, request_id: int) -> RequestState:
+    """A failed step again: the checks from the beginning, a release from approved (somebody must release it
+    again). Returns the new state.
+    """
     with use_case(db, actor, "request.retry", access.subject_of(request_id)) as case:
         request = access.get(case.session, request_id, lock=True)
         rules.check_retry(actor, access.ties_of(case.session, request, actor.username))
@@ -231,6 +233,7 @@ def retry(db: Database, actor: Actor, request_id: int) -> None:
         move(case, request, target)
         request.attempts, request.failed_from = 0, ""
         case.note(target=str(target))
+        return target
 
 
 def comment(db: Database, actor: Actor, request_id: int, *, text: str, audience: str, file: int | None = None) -> int:

@@ -39,7 +39,7 @@ class FindingView:
 
     rule: str
     severity: str
-    message: str
+    why: str
     remedy: str
     cell: dict[str, Any]
 
@@ -218,8 +218,8 @@ def _file(file: RequestFile, viewer: Viewer, at: Stage, votes: list[VoteView], w
 
 
 def _finding(finding: FileFinding, words: bool) -> FindingView:
-    message, cell = (finding.message, finding.cell) if words else (ELSEWHERE, {})
-    return FindingView(finding.rule, finding.severity, message, finding.remedy, cell)
+    why, cell = (finding.why, finding.cell) if words else (ELSEWHERE, {})
+    return FindingView(finding.rule, finding.severity, why, finding.remedy, cell)
 
 
 def _votes(

@@ -65,8 +65,8 @@ KINDS = {
 }
 
 
-def finding(rule: str, message: str, remedy: str, severity: str = "fail", **detail: Any) -> Finding:
-    return {"rule": rule, "severity": severity, "message": message, "remedy": remedy, "cell": {}, "detail": detail}
+def finding(rule: str, why: str, remedy: str, severity: str = "fail", **detail: Any) -> Finding:
+    return {"rule": rule, "severity": severity, "why": why, "remedy": remedy, "cell": {}, "detail": detail}
 
 
 def detect(name: str, kind: str, content: bytes) -> tuple[str, list[Finding]]:

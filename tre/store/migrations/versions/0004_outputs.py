@@ -143,7 +143,7 @@ def _files() -> None:
         "file_finding",
         _identity(),
         sa.Column("file_id", sa.BigInteger, sa.ForeignKey("request_file.id"), nullable=False, index=True),
-        *_texts("rule", "severity", "message", "remedy"),
+        *_texts("rule", "severity", "why", "remedy"),
         sa.Column("cell", JSONB, nullable=False),
         sa.Column("detail", JSONB, nullable=False),
     )
