@@ -29,7 +29,7 @@ from tre.workspaces.sandbox.arguments import Image
 from tre.workspaces.sandbox.cgroups import handed_over, remove_left
 from tre.workspaces.sandbox.keeper import ALREADY
 from tre.workspaces.sandbox.order import Order
-from tre.workspaces.sandbox.status import Status, locked, read_status
+from tre.workspaces.sandbox.status import Status, holder, locked, read_status
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -114,10 +114,9 @@ class SandboxRuntime:
         folder = self._folder(state["workspace_id"])
         end = time.monotonic() + STOP_SECONDS
         while locked(folder) and (left := end - time.monotonic()) > 0:
-            status = read_status(folder)
-            if status is not None:
+            if (keeper := holder(folder)) is not None:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(status.pid, signal.SIGTERM if left > 1.5 else signal.SIGKILL)
+                    os.kill(keeper, signal.SIGTERM if left > 1.5 else signal.SIGKILL)
             time.sleep(0.02)
         if locked(folder):
             raise Unavailable(f"workspace {state['workspace_id']} does not stop")

@@ -70,8 +70,9 @@ class Keeper:
             return self._run(self.order.plan)
         except TreError as error:
             return f"{error.message}. {error.hint}".strip()
-        except OSError as error:
-            return f"the sandbox could not be started: {error}"
+        except Exception as error:
+            # Whatever it is, everything is removed and somebody is told; no value is quoted, it may be a secret.
+            return f"the keeper failed: {error if isinstance(error, OSError) else type(error).__name__}"
 
     def _remove(self) -> None:
         if self.sandbox is not None:
@@ -136,7 +137,8 @@ class Keeper:
             while part := os.read(sandbox.log, 1 << 16):
                 sandbox.tail += part
                 del sandbox.tail[:-LOG_BYTES]
-            self.selector.unregister(sandbox.log)
+            with contextlib.suppress(KeyError):
+                self.selector.unregister(sandbox.log)
 
     def _ended(self, sandbox: Sandbox) -> str:
         code = sandbox.process.wait()

@@ -35,7 +35,8 @@ class Status:
 def write_status(folder: Path, status: Status) -> None:
     """Replace the status file; a reader sees the old or the new one, never a part."""
     fresh = folder / ".status.new"
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         json.dump(asdict(status), stream)
     fresh.rename(folder / "status.json")
@@ -44,9 +45,15 @@ def write_status(folder: Path, status: Status) -> None:
 def read_status(folder: Path) -> Status | None:
     """The last status written, or None where there is none that can be read."""
     try:
-        return Status(**json.loads((folder / "status.json").read_text()))
+        return Status(**json.loads(_text(folder / "status.json")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _text(path: Path) -> str:
+    """The text of a regular file; nothing is followed and nothing waited for."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)) as stream:
+        return stream.read(1 << 16)
 
 
 # Whoever only looks holds a shared lock for an instant; a keeper tries again rather than take that for a rival.
@@ -59,10 +66,19 @@ def lock(folder: Path) -> int:
     for _ in range(TRIES):
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
             return descriptor
         time.sleep(PAUSE_SECONDS)
     os.close(descriptor)
     raise Conflict("this workspace is already running", hint="Stop it first.")
+
+
+def holder(folder: Path) -> int | None:
+    """The process id of the keeper that holds this workspace now, if one does."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(_text(folder / "lock")) if locked(folder) else None
+    return None
 
 
 def locked(folder: Path) -> bool:
