@@ -18,6 +18,7 @@ from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body, Line, Name
 from tre.api.platform import Platform
 from tre.audit import Actor
+from tre.data.sources import Places as DataPlaces
 from tre.door import tokens
 from tre.people import service as people
 from tre.people import signin
@@ -95,7 +96,7 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
 
 def places_of(platform: Platform) -> Places:
     place = platform.settings
-    return Places(place.homes, place.intake_sockets, place.data_database)
+    return Places(place.homes, place.intake_sockets, place.data_database, DataPlaces.from_settings(place))
 
 
 @router.post("/workspaces", status_code=201, dependencies=[only(Client.hub)])

@@ -65,7 +65,7 @@ def facts(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
 
 
 def _outline(session: Session, platform: Platform, workspace: Workspace) -> dict[str, Any]:
-    return service.outline(session, places_of(platform), workspace)
+    return service.outline(session, places_of(platform), workspace, platform.db.clock().date())
 
 
 def _roles(platform: Platform, projects: set[str]) -> list[str]:

@@ -1,4 +1,6 @@
-"""The middle of the journey: the workspace, its credential, the analysis, the submission (safe settings, safe outputs)."""
+"""The middle of the journey: the workspace, its credential, the analysis, the submission (safe settings, safe
+outputs).
+"""
 
 from __future__ import annotations
 

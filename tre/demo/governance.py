@@ -1,4 +1,6 @@
-"""The first half of the journey: people, datasets, a proposal, decisions, grants and extracts (safe people, projects, data)."""
+"""The first half of the journey: people, datasets, a proposal, decisions, grants and extracts (safe people,
+projects, data).
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ class Governance:
     browsers: dict[str, Browser]
 
     def bootstrap(self) -> str:
-        """The first administrator on the machine, then organisations and people, each with password and one-time code."""
+        """The first administrator on the machine, then organisations and people, each with password and one-time
+        code.
+        """
         self._enrol(Account(ADMINISTRATOR), first=True)
         self.stage.login("ada")
         for slug, name in ORGANISATIONS.items():
@@ -118,7 +122,9 @@ class Governance:
         return str(path)
 
     def propose(self) -> str:
-        """Researchers propose on the page: purpose, benefit, datasets and columns, risk beside the cost of withholding."""
+        """Researchers propose on the page: purpose, benefit, datasets and columns, risk beside the cost of
+        withholding.
+        """
         for username in ("rhea", "otto"):
             self.browsers[username] = Browser(self.stage.url, self.stage.accounts[username])
             self.browsers[username].sign_in()

@@ -1,6 +1,7 @@
 """The journey: its steps in order, and what each shows.
 
-Decides the order and that nothing keeps running afterwards. A step that fails ends the journey, since the later ones stand on it.
+Decides the order and that nothing keeps running afterwards. A step that fails ends the journey, since the later ones
+stand on it.
 """
 
 from __future__ import annotations

@@ -58,8 +58,20 @@ class Walls:
     def guard(self) -> str:
         """Jupyter's ways to fetch a file, in several spellings, through the guard."""
         browser, base = self.browsers["rhea"], self.analysis.kernels["rhea"].base
-        paths = ("files/health.csv", "%66iles/health.csv", "nbconvert/csv/x.ipynb", "view/health.csv", "FILES/health.csv")
-        more = ("kernelspecs/python3/logo.svg/..%2f..%2fx", "lab/extensions/x/y", "proxy/8000/", "api/terminals", "terminals/1")
+        paths = (
+            "files/health.csv",
+            "%66iles/health.csv",
+            "nbconvert/csv/x.ipynb",
+            "view/health.csv",
+            "FILES/health.csv",
+        )
+        more = (
+            "kernelspecs/python3/logo.svg/..%2f..%2fx",
+            "lab/extensions/x/y",
+            "proxy/8000/",
+            "api/terminals",
+            "terminals/1",
+        )
         open_ones = [p for p in (*paths, *more) if browser.http.get(base + p).status_code == 200]
         if open_ones:
             raise Unexpected(f"the guard lets through {open_ones}")

@@ -12,7 +12,11 @@ from sqlalchemy.orm import Session
 
 from tre.api.platform import Platform
 from tre.audit.service import sign_head
-from tre.door.places import ROOT, Places
+from tre.data import extracts
+from tre.data import snapshots as pinned
+from tre.data.sources import Places
+from tre.door.places import ROOT
+from tre.door.places import Places as DoorPlaces
 from tre.outputs import checking, release
 from tre.outputs.evidence import Snapshot
 from tre.workspaces.controller import converge
@@ -42,7 +46,7 @@ class SandboxEnder:
 
 def steps_of(platform: Platform) -> tuple[Step, ...]:
     db = platform.db
-    enders = (SandboxEnder(SandboxRuntime(Places(platform.settings).workspaces, ROOT / ".workspace-env")),)
+    enders = (SandboxEnder(SandboxRuntime(DoorPlaces(platform.settings).workspaces, ROOT / ".workspace-env")),)
     desk = checking.CheckingDesk(platform.content, run_checked, snapshots(platform))
     press = release.ReleaseDesk(platform.content, platform.signing_key("release"))
 
@@ -55,6 +59,7 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         return False
 
     return (
+        Step("extract", lambda: extracts.step(db, Places.from_settings(platform.settings), platform.secrets), 0.5),
         Step("check", lambda: checking.step(db, desk), 0.3),
         Step("release", lambda: release.step(db, press), 0.5),
         Step("control", control, 2.0),
@@ -65,7 +70,18 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
 def snapshots(platform: Platform) -> checking.Snapshots:
     """The project's ready extracts, for making declared tables again."""
 
+    places = Places.from_settings(platform.settings)
+
     def of(session: Session, project: str) -> dict[str, Snapshot]:
-        return {found.dataset: found for found in ()}
+        today = platform.db.clock().date()
+        found = {}
+        for extract in pinned.ready(session, project, today):
+            dataset = extract.grant.dataset
+            manifest = pinned.snapshot(session, places, project, dataset.slug, today)
+            units = [v.name for v in dataset.variables if v.unit]
+            unit = units[0] if len(units) == 1 and units[0] in manifest.columns else None
+            folder = places.extracts / extract.name
+            found[dataset.slug] = Snapshot(dataset.slug, folder, manifest.digest, unit)
+        return found
 
     return of

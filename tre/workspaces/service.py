@@ -19,7 +19,8 @@ from sqlalchemy.orm import Session
 
 from tre.audit import SYSTEM, Actor, use_case
 from tre.credentials import Lease
-from tre.data import grants
+from tre.data import grants, snapshots
+from tre.data.sources import Places as DataPlaces
 from tre.errors import Conflict, NotFound, TreError
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
@@ -54,6 +55,7 @@ class Places:
     homes: Path
     intake_sockets: Path
     data_database: Path
+    data: DataPlaces
 
 
 def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
@@ -91,8 +93,10 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
                 expires_at=case.now + timedelta(seconds=policy.max_age_seconds),
             )
         )
-        mounts = tuple(DataMount(name, str(path)) for name, path in data.mounts(case.session, project))
-        has_database = data.has_database(case.session, project)
+        today = case.now.date()
+        found = snapshots.mounts(case.session, places.data, project, today)
+        mounts = tuple(DataMount(name, str(path)) for name, path in found)
+        has_database = snapshots.needs_database(case.session, project, today)
     try:
         service_file = _lease(db, leases, workspace_id, project, policy) if has_database else ""
     except TreError as error:
@@ -161,13 +165,14 @@ def intake_socket(places: Places, workspace_id: str) -> Path:
     return places.intake_sockets / workspace_id / "intake.sock"
 
 
-def outline(session: Session, places: Places, workspace: Workspace) -> dict[str, Any]:
+def outline(session: Session, places: Places, workspace: Workspace, today: date) -> dict[str, Any]:
     """Where a running workspace lies on the host, and its limits, without any secret: for proving its walls."""
+    mounts = snapshots.mounts(session, places.data, workspace.project_slug, today)
     return {
         "workspace_id": workspace.id,
         "home": str(home(places, workspace.project_slug, workspace.username)),
         "intake_socket": str(intake_socket(places, workspace.id)),
-        "data": {name: str(path) for name, path in data.mounts(session, workspace.project_slug)},
+        "data": {name: str(path) for name, path in mounts},
         "limits": asdict(limits_of(get_policy(session))),
     }
 
