@@ -24,6 +24,7 @@ from tre.people import service as people
 from tre.people import signin
 from tre.projects import service as projects
 from tre.workspaces import service as workspaces
+from tre.workspaces import traffic
 from tre.workspaces.model import WorkspaceState
 from tre.workspaces.service import Places
 
@@ -123,6 +124,6 @@ def report(workspace_id: str, body: Event, platform: PlatformHere) -> dict[str, 
 
 
 @router.post("/workspaces/{workspace_id}/traffic", dependencies=[only(Client.guard)])
-def traffic(workspace_id: str, body: TrafficBody, platform: PlatformHere) -> dict[str, Any]:
-    verdict = workspaces.book_traffic(platform.db, workspace_id, out_bytes=body.out_bytes, in_bytes=body.in_bytes)
+def book_traffic(workspace_id: str, body: TrafficBody, platform: PlatformHere) -> dict[str, Any]:
+    verdict = traffic.book(platform.db, workspace_id, out_bytes=body.out_bytes, in_bytes=body.in_bytes)
     return {"suspended": verdict.suspended, "reason": verdict.reason}

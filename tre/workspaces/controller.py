@@ -42,8 +42,8 @@ def converge(db: Database, leases: Leases, enders: Sequence[Ender]) -> int:
     for workspace in [*live, *leftovers]:
         try:
             acted += _converge_one(db, leases, enders, workspace)
-        except TreError as error:
-            log.warning("workspace %s: %s", workspace.id, error.message)
+        except Exception as error:
+            _log(workspace, error)
     return acted
 
 
@@ -53,22 +53,23 @@ def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], workspa
         return True
     now = db.clock()
     late = rules.overdue(workspace, now)
-    if workspace.state == WorkspaceState.stopping:
+    if workspace.state == WorkspaceState.stopping or (late and workspace.state != WorkspaceState.running):
         _end_sandboxes(enders, workspace)
         if late:
             service.end(db, leases, workspace.id, WorkspaceState.failed, late)
+        else:
+            service.revoke(db, leases, workspace.id)
         return True
     with db.read() as session:
-        lost = service.obstacles(session, workspace.project_slug, workspace.username, now)
-    if late and workspace.state != WorkspaceState.running:
-        _end_sandboxes(enders, workspace)
-        service.end(db, leases, workspace.id, WorkspaceState.failed, late)
-        return True
+        lost = service.lost(session, workspace.project_slug, workspace.username, now)
     reason = late or " ".join(obstacle.message for obstacle in lost) or _renew(db, leases, workspace, now)
     if not reason:
         return False
-    service.stop(db, leases, SYSTEM_STOPS, workspace.id, reason)
-    _end_sandboxes(enders, workspace)
+    try:
+        service.stop(db, leases, SYSTEM_STOPS, workspace.id, reason)
+    finally:
+        # Also when the credential could not be revoked: the next pass tries that again.
+        _end_sandboxes(enders, workspace)
     return True
 
 
@@ -91,5 +92,11 @@ def _end_sandboxes(enders: Sequence[Ender], workspace: Workspace) -> None:
     for ender in enders:
         try:
             ender.end_sandbox(workspace)
-        except TreError as error:
-            log.warning("workspace %s: %s", workspace.id, error.message)
+        except Exception as error:
+            _log(workspace, error)
+
+
+def _log(workspace: Workspace, error: Exception) -> None:
+    """Without the text of an error that is not ours: it may quote what it carried."""
+    told = error.message if isinstance(error, TreError) else type(error).__name__
+    log.warning("workspace %s: %s", workspace.id, told)

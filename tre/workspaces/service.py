@@ -1,4 +1,4 @@
-"""The use cases of a workspace: start, what the door reports, stop, bytes that passed.
+"""The use cases of a workspace: start, what the door reports, stop, end.
 
 Decides that a workspace starts only through the whole gate, with a credential that dies with it, and that every end
 revokes the credential. Running it is left to a runtime; keeping the world as the database says is left to
@@ -18,6 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tre.audit import SYSTEM, Actor, use_case
+from tre.audit.chain import plain
 from tre.credentials import Lease
 from tre.data import grants, snapshots
 from tre.data.sources import Places as DataPlaces
@@ -26,8 +27,8 @@ from tre.people.rules import Obstacle
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
 from tre.store import Database
-from tre.workspaces import rules
-from tre.workspaces.model import LIVE, Traffic, Workspace, WorkspacePolicy, WorkspaceState
+from tre.workspaces import rules, traffic
+from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.plan import DataMount, LaunchPlan, Limits
 
 # A login outlives a platform that is gone by at most this long.
@@ -60,9 +61,14 @@ class Places:
 
 def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
     """The whole gate: project, person, agreement, standings, grants and extracts, suspension for traffic."""
+    closed = rules.suspension_obstacle(traffic.closed_until(session, project, username), now)
+    return lost(session, project, username, now) + closed
+
+
+def lost(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
+    """The gate's part that also ends a workspace that runs. A suspension for traffic only closes its door."""
     today = now.date()
-    found = projects.gate(session, project, username, today) + grants.obstacles(session, project, today)
-    return found + rules.suspension_obstacle(session.get(Traffic, (project, username, today)), now)
+    return projects.gate(session, project, username, today) + grants.obstacles(session, project, today)
 
 
 def start(db: Database, leases: Leases, places: Places, actor: Actor, project: str) -> LaunchPlan:
@@ -99,19 +105,28 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         has_database = snapshots.needs_database(case.session, project, today)
     try:
         service_file = _lease(db, leases, workspace_id, project, policy) if has_database else ""
+        return _plan(workspace_id, actor.username, project, places, policy, mounts, service_file)
     except TreError as error:
         end(db, leases, workspace_id, WorkspaceState.failed, error.message)
         raise
-    return _plan(workspace_id, actor.username, project, places, policy, mounts, service_file)
 
 
 def _lease(db: Database, leases: Leases, workspace_id: str, project: str, policy: WorkspacePolicy) -> str:
-    """The text of a libpq service file. The lease is recorded before anybody may use the login."""
+    """The text of a libpq service file. The lease is recorded before anybody may use the login; one that cannot be
+    recorded is revoked here, since nobody else knows of it.
+    """
     lease = leases.lease(project, workspace_id, LEASE_SECONDS, policy.max_age_seconds + LEASE_SECONDS)
-    with use_case(db, SYSTEM, "credential.lease", f"workspace:{workspace_id}") as case:
-        workspace = get(case.session, workspace_id, lock=True)
-        workspace.lease_id, workspace.lease_expires_at = lease.id, lease.expires
-        case.note(login=lease.username)
+    try:
+        with use_case(db, SYSTEM, "credential.lease", f"workspace:{workspace_id}") as case:
+            workspace = get(case.session, workspace_id, lock=True)
+            workspace.lease_id, workspace.lease_expires_at = lease.id, lease.expires
+            case.note(login=lease.username)
+            wanted = workspace.state == WorkspaceState.starting
+    except TreError:
+        leases.revoke(lease.id)
+        raise
+    if not wanted:
+        raise Conflict("The workspace was ended while it started.", hint="Start it again.")
     lines = (
         "host=/run/tre/postgresql",
         f"dbname={lease.database}",
@@ -201,7 +216,7 @@ def stop(db: Database, leases: Leases, actor: Actor, workspace_id: str, reason: 
         workspace = get(case.session, workspace_id, lock=True)
         rules.check_stop(actor, workspace)
         rules.check_transition(workspace, WorkspaceState.stopping)
-        workspace.state, workspace.state_since, workspace.reason = WorkspaceState.stopping, case.now, reason
+        workspace.state, workspace.state_since, workspace.reason = WorkspaceState.stopping, case.now, plain(reason)
         case.note(reason=reason)
     revoke(db, leases, workspace_id)
     return workspace
@@ -214,8 +229,11 @@ def end(db: Database, leases: Leases, workspace_id: str, state: WorkspaceState, 
         if workspace.state not in LIVE:
             case.nothing_changed()
         else:
-            workspace.state = state if workspace.state != WorkspaceState.starting else WorkspaceState.failed
-            workspace.state_since, workspace.reason = case.now, workspace.reason or reason
+            if WorkspaceState.stopped not in TRANSITIONS[WorkspaceState(workspace.state)]:
+                state = WorkspaceState.failed
+            case.action = ACTION[state]
+            workspace.state, workspace.state_since = state, case.now
+            workspace.reason = workspace.reason or plain(reason)
             case.note(reason=workspace.reason)
     revoke(db, leases, workspace_id)
 
@@ -246,29 +264,6 @@ def renew(db: Database, leases: Leases, workspace_id: str) -> None:
         get(session, workspace_id, lock=True).lease_expires_at = expires
 
 
-def book_traffic(db: Database, workspace_id: str, *, out_bytes: int, in_bytes: int) -> rules.Verdict:
-    """Adds what passed the guard; writes an event only for an alarm or a suspension."""
-    with use_case(db, SYSTEM, "workspace.traffic", f"workspace:{workspace_id}") as case:
-        workspace = get(case.session, workspace_id)
-        key = (workspace.project_slug, workspace.username, case.now.date())
-        traffic = case.session.get(Traffic, key, with_for_update=True)
-        if traffic is None:
-            traffic = Traffic(project_slug=key[0], username=key[1], day=key[2], out_bytes=0, in_bytes=0, alarmed=False)
-            case.session.add(traffic)
-        traffic.out_bytes += out_bytes
-        traffic.in_bytes += in_bytes
-        policy = get_policy(case.session)
-        verdict = rules.judge_traffic(traffic, policy, case.now)
-        if not verdict.alarm:
-            case.nothing_changed()
-            return verdict
-        traffic.alarmed = True
-        if verdict.suspended:
-            traffic.suspended_until = case.now + timedelta(seconds=policy.suspend_seconds)
-        case.note(out_bytes=traffic.out_bytes, suspended=verdict.suspended)
-        return verdict
-
-
 def get(session: Session, workspace_id: str, *, lock: bool = False) -> Workspace:
     """Raises `NotFound`."""
     workspace = session.get(Workspace, workspace_id, with_for_update=lock or None)
@@ -292,7 +287,3 @@ def list_workspaces(
     if live:
         query = query.where(Workspace.state.in_(LIVE))
     return session.scalars(query).all()
-
-
-def traffic_of(session: Session, project: str, username: str, day: date) -> Traffic | None:
-    return session.get(Traffic, (project, username, day))

@@ -1,0 +1,61 @@
+"""Bytes that passed the guard: booked per person, project and day (UTC).
+
+Decides what is written of them: an event for an alarm or a suspension only. The arithmetic is `rules.judge_traffic`,
+closing the door is the guard's.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from tre.audit import SYSTEM, use_case
+from tre.errors import NotFound
+from tre.store import Database
+from tre.workspaces import rules
+from tre.workspaces.model import Traffic, Workspace, WorkspacePolicy
+
+_MOST_BYTES = 1 << 62
+
+
+def book(db: Database, workspace_id: str, *, out_bytes: int, in_bytes: int) -> rules.Verdict:
+    """Adds what passed the guard; writes an event only for an alarm or a suspension."""
+    with use_case(db, SYSTEM, "workspace.traffic", f"workspace:{workspace_id}") as case:
+        workspace = case.session.get(Workspace, workspace_id)
+        if workspace is None:
+            raise NotFound(f"There is no workspace {workspace_id}.", field="workspace")
+        key = (workspace.project_slug, workspace.username, case.now.date())
+        account = _account(case.session, *key)
+        account.out_bytes = min(account.out_bytes + out_bytes, _MOST_BYTES)
+        account.in_bytes = min(account.in_bytes + in_bytes, _MOST_BYTES)
+        policy = case.session.scalars(select(WorkspacePolicy)).one()
+        until = closed_until(case.session, *key[:2])
+        verdict = rules.judge_traffic(account, policy, case.now, booked=out_bytes, closed_until=until)
+        if not verdict.alarm:
+            case.nothing_changed()
+            return verdict
+        account.alarmed = True
+        if verdict.suspended:
+            account.suspended_until = case.now + timedelta(seconds=policy.suspend_seconds)
+        case.note(out_bytes=account.out_bytes, suspended=verdict.suspended)
+        return verdict
+
+
+def _account(session: Session, project: str, username: str, day: date) -> Traffic:
+    """The day's account, locked; made by whoever of two comes first."""
+    first = {"project_slug": project, "username": username, "day": day, "out_bytes": 0, "in_bytes": 0, "alarmed": False}
+    session.execute(insert(Traffic).values(first).on_conflict_do_nothing())
+    return session.get_one(Traffic, (project, username, day), with_for_update=True)
+
+
+def closed_until(session: Session, project: str, username: str) -> datetime | None:
+    """The end of the latest suspension, whichever day it began on."""
+    query = select(func.max(Traffic.suspended_until))
+    return session.scalars(query.where(Traffic.project_slug == project, Traffic.username == username)).one()
+
+
+def traffic_of(session: Session, project: str, username: str, day: date) -> Traffic | None:
+    return session.get(Traffic, (project, username, day))
