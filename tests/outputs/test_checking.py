@@ -102,3 +102,38 @@ def test_what_cannot_be_reviewed_goes_back(house: House, name: str, kind: str, c
     request, _, found = checked(house, house.file(name, content, kind))
     assert request.state == "returned"
     assert (rule, "fail") in found
+
+
+def adults(house: House, tmp_path: Path) -> None:
+    house.add_snapshot(tmp_path, "trial", {"sex": ["F", "M"] * 50, "age": [18] * 4 + [40] * 96})
+
+
+def older(house: House, least: int, name: str = "table.csv"):
+    """Counts by sex of those who are at least so old."""
+    content = b"sex,value\nF,50\nM,50\n" if least <= 18 else b"sex,value\nF,48\nM,48\n"
+    where = {"column": "age", "op": ">=", "value": least}
+    return house.file(name, content, dataset="trial", spec={"rows": ["sex"], "where": where})
+
+
+def test_a_table_and_its_neighbour_in_one_request_show_the_difference(house: House, tmp_path: Path) -> None:
+    adults(house, tmp_path)
+    request, _, found = checked(house, older(house, 18), older(house, 19, "second.csv"))
+    assert request.state == "returned"
+    assert ("differencing", "fail") in found
+
+
+def test_what_was_released_counts_against_what_comes_even_when_recalled(house: House, tmp_path: Path) -> None:
+    from tre.outputs import release
+
+    adults(house, tmp_path)
+    first = house.released(older(house, 18))
+    release.recall(house.db, house.actor("cora"), first.request, reason="A mistake.")
+    request, _, found = checked(house, older(house, 19))
+    assert request.state == "returned"
+    assert ("differencing", "fail") in found
+
+
+def test_the_same_table_again_gives_nothing_away(house: House, tmp_path: Path) -> None:
+    adults(house, tmp_path)
+    house.released(older(house, 18))
+    assert checked(house, older(house, 18))[0].state == "in_review"

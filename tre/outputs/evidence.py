@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from output_checks import OutputCheckError, TableSpec
+from output_checks import BadInput, OutputCheckError, TableSpec
 from output_checks.against import compare_published
 from output_checks.appetites import load
+from output_checks.differencing import Release
 from output_checks.findings import Finding, status_of
 from output_checks.published import Published
+from tre.outputs.history import AsPublished, joint_findings
 from tre.outputs.model import Evidence
 from tre.outputs.sandboxed import Seen
 
@@ -24,6 +26,8 @@ WHOLE = re.compile(r"\d{1,6}(\.0+)?")
 #: Findings of one file that are kept; a file with more is blocked all the same.
 MAX_FINDINGS = 500
 MAX_DIMENSIONS = 6
+#: The file is not the table that it is said to be.
+WRONG = frozenset({"mismatch", "unknown_cell", "unreadable_cell"})
 
 
 @dataclass(frozen=True)
@@ -49,25 +53,34 @@ class Declared:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`status` is pass, review or fail; `snapshot` the digest of the data that a verified table was computed from."""
+    """`status` is pass, review or fail; `snapshot` the digest of the data that a verified table was computed from;
+    `table` what is to be remembered of it.
+    """
 
     evidence: Evidence
     status: str
     findings: tuple[Finding, ...] = field(default=())
     snapshot: str | None = None
+    table: Release | None = None
 
 
-def judge(declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str) -> Verdict:
-    """The verdict on one file. Whatever could not be checked is a blocking finding, never silence."""
+def judge(
+    declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str, earlier: Sequence[Release] = ()
+) -> Verdict:
+    """The verdict on one file, `earlier` being the tables of the same dataset that are out or in the same request.
+
+    Whatever could not be checked is a blocking finding, never silence.
+    """
     found = [Finding(f.rule, f.severity, f.why, f.remedy, dict(f.cell), f.detail) for f in seen.findings]
-    evidence = Evidence.claimed
+    evidence, table = Evidence.claimed, None
     if declared.spec is not None:
-        evidence, more = _recompute(declared, seen, snapshot, profile)
+        more, table = _recompute(declared, seen, snapshot, profile, earlier)
+        evidence = Evidence.verified if table else Evidence.claimed
         found += more
     elif seen.grid is not None:
         found += _loose_table(seen.grid, profile)
-    pinned = snapshot.digest if snapshot and evidence is Evidence.verified else None
-    return Verdict(evidence, status_of(f.severity for f in found), tuple(bounded(found)), pinned)
+    pinned = snapshot.digest if snapshot and table else None
+    return Verdict(evidence, status_of(f.severity for f in found), tuple(bounded(found)), pinned, table)
 
 
 def bounded(found: Sequence[Finding]) -> list[Finding]:
@@ -80,21 +93,24 @@ def bounded(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _recompute(
-    declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str
-) -> tuple[Evidence, list[Finding]]:
-    """Verified if every published cell is what the pinned data give."""
+    declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str, earlier: Sequence[Release]
+) -> tuple[list[Finding], Release | None]:
+    """Findings, and the table if every published cell is what the pinned data give."""
     if seen.grid is None:
-        return Evidence.claimed, [_blocked("The declared table is not in the file.", "Hand the table in as CSV.")]
+        return [_blocked("The declared table is not in the file.", "Hand the table in as CSV.")], None
     if snapshot is None:
         why = f"The project has no snapshot of {declared.dataset}: the table cannot be recomputed."
-        return Evidence.claimed, [_blocked(why, "Name a dataset that the project was granted.")]
+        return [_blocked(why, "Name a dataset that the project was granted.")], None
+    published = Published(tuple(map(tuple, seen.grid)))
     try:
         spec = house_spec(TableSpec.from_dict(declared.spec), snapshot)
-        report = compare_published(spec, snapshot.path, Published(tuple(map(tuple, seen.grid))), profile)
+        report = compare_published(spec, snapshot.path, published, profile)
+        if any(found.rule in WRONG for found in report.findings):
+            return list(report.findings), None
+        more, table = joint_findings(AsPublished(report, published), snapshot.path, earlier, profile)
     except OutputCheckError as error:
-        return Evidence.claimed, [_blocked(str(error)[:500], "Correct the specification or write the table again.")]
-    wrong = any(f.rule in ("mismatch", "unknown_cell", "unreadable_cell") for f in report.findings)
-    return (Evidence.claimed if wrong else Evidence.verified), list(report.findings)
+        return [_blocked(str(error)[:500], "Correct the specification or write the table again.")], None
+    return [*report.findings, *more], table
 
 
 def house_spec(spec: TableSpec, snapshot: Snapshot) -> TableSpec:
@@ -102,8 +118,6 @@ def house_spec(spec: TableSpec, snapshot: Snapshot) -> TableSpec:
     reading.
     """
     if len(spec.dimensions) > MAX_DIMENSIONS:
-        from output_checks import BadInput
-
         raise BadInput(f"more than {MAX_DIMENSIONS} dimensions.", field="rows", remedy="Use fewer dimensions.")
     return replace(spec, unit=snapshot.unit) if snapshot.unit else spec
 
