@@ -28,15 +28,35 @@ if TYPE_CHECKING:
     from output_checks.errors import Unsafe as Unsafe
     from output_checks.figures import check_figure as check_figure
     from output_checks.findings import Finding as Finding
+    from output_checks.fitting import fit as fit
+    from output_checks.fitting import logit as logit
+    from output_checks.fitting import ols as ols
+    from output_checks.fitting import poisson as poisson
+    from output_checks.fitting import probit as probit
+    from output_checks.histogram import hist as hist
     from output_checks.mitigate import Mitigated as Mitigated
     from output_checks.models import check_model as check_model
+    from output_checks.notebook import crosstab as crosstab
+    from output_checks.notebook import groupby as groupby
+    from output_checks.notebook import pivot_table as pivot_table
     from output_checks.protecting import protect as protect
     from output_checks.report import Report as Report
+    from output_checks.session import Session as Session
     from output_checks.spec import TableSpec as TableSpec
     from output_checks.verdict import Verdict as Verdict
     from output_checks.where import col as col
 
 _HOME = {
+    "crosstab": "notebook",
+    "pivot_table": "notebook",
+    "groupby": "notebook",
+    "ols": "fitting",
+    "logit": "fitting",
+    "probit": "fitting",
+    "poisson": "fitting",
+    "fit": "fitting",
+    "hist": "histogram",
+    "Session": "session",
     "Audit": "auditing",
     "BadInput": "errors",
     "Finding": "findings",

@@ -90,7 +90,8 @@ def read_model(result: Any, *, x: Any = None, y: Any = None, unit: Any = None) -
         raise Unreadable("units and records differ in number.", field="unit", remedy="Drop incomplete records first.")
     if not np.isfinite(matrix).all():
         raise Unreadable("the design holds missing or infinite values.", field="model", remedy="Drop them before.")
-    names = getattr(model, "exog_names", None) or getattr(design, "columns", None) or range(matrix.shape[1])
+    given = getattr(model, "exog_names", None) if exog is not None else getattr(design, "columns", None)
+    names = range(matrix.shape[1]) if given is None else given
     kind = type(model).__name__.lower() if exog is not None else type(result).__name__.lower()
     constant = 0 if exog is not None or not hasattr(result, "intercept_") else 1
     dof = float(len(matrix) - np.linalg.matrix_rank(matrix) - constant)

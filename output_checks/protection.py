@@ -45,7 +45,9 @@ class Problem:
 
     @property
     def needed(self) -> np.ndarray:
-        """The range that every cell would have to be free in: what its rule asks for, and at least not to be known."""
+        """The range that every cell would have to be free in: what its rule asks for, and at least not to be
+        known.
+        """
         import numpy as np
 
         if self.whole:
