@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,21 +11,34 @@ import click
 
 
 @click.command()
-@click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False), help="Write every step's name, ok and seconds here."
-)
-@click.option(
-    "--keep", type=click.Path(file_okay=False), help="Keep the platform's folder here instead of a temporary one."
-)
-def demo(json_file: str | None, keep: str | None) -> None:
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Steps with ok and seconds.")
+@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the platform's folder here.")
+def demo(json_file: Path | None, keep: Path | None) -> None:
     """The whole journey on real parts, with everything that must be refused. Exit 0 only if every step behaved."""
-    from tre.stack.ordinary import ensure_ordinary
-
-    ensure_ordinary(["-m", "tre.cli.main", *sys.argv[1:]])
+    if os.geteuid() == 0:
+        sys.exit(_as_ordinary(json_file, keep))
     from tre.demo.journey import play
 
-    report = play(Path(keep) if keep else None)
+    report = play(keep)
     report.table()
     if json_file:
-        report.write(Path(json_file))
+        report.write(json_file)
     sys.exit(0 if report.ok else 1)
+
+
+def _as_ordinary(json_file: Path | None, keep: Path | None) -> int:
+    """Root's files lie outside the ordinary user's view: what it writes is carried over afterwards."""
+    from tre.stack.ordinary import CHECKOUT, run_as_root
+
+    written = CHECKOUT / "build" / f"demo-{os.getpid()}"
+    arguments = ["--json", str(written / "steps.json"), *(["--keep", str(written / "kept")] if keep else [])]
+    written.mkdir(parents=True)
+    try:
+        code = run_as_root([sys.executable, "-m", "tre.cli.main", "demo", *arguments])
+        if json_file and (written / "steps.json").exists():
+            shutil.copyfile(written / "steps.json", json_file)
+        if keep:
+            shutil.copytree(written / "kept", keep, dirs_exist_ok=True)
+        return code
+    finally:
+        shutil.rmtree(written, ignore_errors=True)

@@ -14,7 +14,8 @@ from tre.door.places import ROOT, Places
 from tre.errors import InvalidInput
 from tre.settings import Settings
 from tre.workspaces.plan import Limits
-from tre.workspaces.probes.verify import Report, Subject, Surroundings, verify
+from tre.workspaces.probes.report import Report, Subject, Surroundings
+from tre.workspaces.probes.verify import verify
 from tre.workspaces.runtime import SandboxRuntime
 
 
