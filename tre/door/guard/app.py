@@ -18,7 +18,7 @@ import jupyterhub
 from aiohttp import web
 
 from tre.door.guard import paths
-from tre.door.guard.channels import open_channels
+from tre.door.guard.channels import open_channels, open_silence
 from tre.door.guard.forward import API_HEADERS, body_length, forward
 from tre.door.guard.headers import api_headers, is_host, page_headers, refusal_headers, static_headers
 from tre.door.guard.lab import LabFiles, page_config
@@ -92,6 +92,8 @@ class Guard:
         check_sender(request, workspace, admitted, token)
         if admitted.kind is Kind.CHANNELS:
             return await open_channels(request, admitted, workspace, token, session_id)
+        if admitted.kind is Kind.SILENCE:
+            return await open_silence(request, workspace, token, session_id)
         if admitted.kind is Kind.UPSTREAM:
             if request.method != "GET":
                 workspace.touch()
@@ -111,6 +113,8 @@ class Guard:
             return self._static(request, workspace, admitted)
         if admitted.kind is Kind.ME:
             return data(me(route.user))
+        if admitted.kind is Kind.NONE:
+            return data({})
         length = body_length(request, MAX_FILE_BYTES)
         body = await request.content.readexactly(length) if length else b""
         status, answer = await asyncio.to_thread(
@@ -157,7 +161,7 @@ def check_sender(request: web.BaseRequest, workspace: Workspace, admitted: Admit
         raise Forbidden("the request comes from another site")
     if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"} and admitted.kind not in PAGES:
         raise Forbidden("the request comes from another site")
-    if admitted.kind is Kind.CHANNELS:
+    if admitted.kind in {Kind.CHANNELS, Kind.SILENCE}:
         # Browsers cannot add a header here; the kernel's id is the secret, and it is only told to who has the header.
         if origin is None:
             raise Forbidden("a websocket needs an Origin")

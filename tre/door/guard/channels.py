@@ -146,8 +146,7 @@ async def open_channels(
 ) -> web.StreamResponse:
     """Relay one kernel websocket until either side ends. Raises before the handshake is answered, never after."""
     key = websocket_key(request)
-    if len(workspace.sockets) >= MAX_SOCKETS:
-        raise Forbidden(f"at most {MAX_SOCKETS} websockets are open per workspace", hint="Close some notebooks.")
+    check_count(workspace)
     await workspace.meter.settle()
     upstream = await workspace.upstream.connect()
     try:
@@ -200,13 +199,7 @@ async def relay(
     token: str,
     session_id: str,
 ) -> web.StreamResponse:
-    response = Upgraded(status=101, headers={name: value for name, value in COMMON.items() if name == "Server"})
-    response.headers["Upgrade"] = "websocket"
-    response.headers["Connection"] = "upgrade"
-    response.headers["Sec-WebSocket-Accept"] = accept(key)
-    if subprotocol:
-        response.headers["Sec-WebSocket-Protocol"] = subprotocol
-    response.force_close()
+    response = upgraded(key, subprotocol)
     link = Relay(workspace, upstream, token, session_id)
     writer = await response.prepare(request)
     if request.transport is None:
@@ -215,6 +208,65 @@ async def relay(
     request.protocol.set_parser(link)  # type: ignore[arg-type]
     request.protocol.keep_alive(False)
     await link.ended
+    return response
+
+
+class Silence:
+    """A websocket on which the guard says nothing and hears nothing."""
+
+    def __init__(self, workspace: Workspace, browser: Any, token: str, session_id: str) -> None:
+        self.token = token
+        self.session_id = session_id
+        self._workspace = workspace
+        self._browser = browser
+        self.ended = asyncio.get_running_loop().create_future()
+        workspace.sockets.add(self)
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Only a close frame matters, and any end does."""
+        if data[:1] == b"\x88":
+            self.feed_eof()
+        return self.ended.done(), b""
+
+    def feed_eof(self) -> None:
+        self._workspace.sockets.discard(self)
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def end(self, code: int, reason: str) -> None:
+        self._browser.write(close_frame(code, reason))
+        self.feed_eof()
+
+
+async def open_silence(
+    request: web.BaseRequest, workspace: Workspace, token: str, session_id: str
+) -> web.StreamResponse:
+    key = websocket_key(request)
+    check_count(workspace)
+    response = upgraded(key, "")
+    await response.prepare(request)
+    if request.transport is None:
+        raise ConnectionResetError("the browser has gone")
+    silence = Silence(workspace, request.transport, token, session_id)
+    request.protocol.set_parser(silence)  # type: ignore[arg-type]
+    request.protocol.keep_alive(False)
+    await silence.ended
+    return response
+
+
+def check_count(workspace: Workspace) -> None:
+    if len(workspace.sockets) >= MAX_SOCKETS:
+        raise Forbidden(f"at most {MAX_SOCKETS} websockets are open per workspace", hint="Close some notebooks.")
+
+
+def upgraded(key: str, subprotocol: str) -> Upgraded:
+    response = Upgraded(status=101, headers={"Server": COMMON["Server"]})
+    response.headers["Upgrade"] = "websocket"
+    response.headers["Connection"] = "upgrade"
+    response.headers["Sec-WebSocket-Accept"] = accept(key)
+    if subprotocol:
+        response.headers["Sec-WebSocket-Protocol"] = subprotocol
+    response.force_close()
     return response
 
 

@@ -14,7 +14,6 @@ ORIGIN = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
 CLOSED_FEATURES = (
     "accelerometer",
     "autoplay",
-    "bluetooth",
     "camera",
     "clipboard-read",
     "clipboard-write",
@@ -36,7 +35,6 @@ CLOSED_FEATURES = (
     "serial",
     "storage-access",
     "usb",
-    "web-share",
     "window-management",
     "xr-spatial-tracking",
 )
@@ -88,7 +86,6 @@ def content_security_policy(*, scheme: str, host: str, base_url: str) -> str:
             f"form-action {here}",
             f"base-uri {here}",
             "frame-ancestors 'none'",
-            "webrtc 'block'",
             SANDBOX,
         )
     )

@@ -34,7 +34,6 @@ DISABLED_EXTENSIONS = (
     "@jupyterlab/filebrowser-extension:share-file",
     "@jupyterlab/fileeditor-extension:language-server",
     "@jupyterlab/help-extension:jupyter-forum",
-    "@jupyterlab/help-extension:licenses",
     "@jupyterlab/help-extension:licenses-commands",
     "@jupyterlab/help-extension:resources",
     "@jupyterlab/hub-extension:menu",
@@ -43,8 +42,6 @@ DISABLED_EXTENSIONS = (
     "@jupyterlab/notebook-extension:export",
     "@jupyterlab/notebook-extension:language-server",
     "@jupyterlab/pluginmanager-extension",
-    "@jupyterlab/services-extension:event-manager",
-    "@jupyterlab/services-extension:nbconvert-manager",
     "@jupyterlab/terminal-extension",
 )
 

@@ -37,6 +37,8 @@ class Kind(Enum):
     STATIC = "static"  # the guard: its own copy of Lab's files
     LAB = "lab"  # the guard: Lab's settings, layouts, translations
     ME = "me"  # the guard: who is signed in
+    NONE = "none"  # the guard: an empty object, where Lab asks for what is not offered
+    SILENCE = "silence"  # the guard: a websocket on which nothing is ever said, so that Lab does not ask again
     UPSTREAM = "upstream"  # the workspace's Jupyter server, as JSON
     CHANNELS = "channels"  # the workspace's Jupyter server, the kernel's websocket
 
@@ -79,6 +81,8 @@ RULES = (
     rule(r"lab/api/workspaces/[A-Za-z0-9_-]{1,64}", "GET PUT DELETE", Kind.LAB),
     rule(r"lab/api/translations(/[A-Za-z_-]{1,16})?", "GET", Kind.LAB),
     rule(r"api/me", "GET", Kind.ME),
+    rule(r"api/nbconvert", "GET", Kind.NONE),
+    rule(r"api/events/subscribe", "GET", Kind.SILENCE),
     rule(r"api/status", "GET", Kind.UPSTREAM),
     rule(rf"api/kernelspecs(/{NAME})?", "GET", Kind.UPSTREAM),
     rule(r"api/kernels", "GET POST", Kind.UPSTREAM),

@@ -38,20 +38,17 @@ class Meter:
     def count(self, *, out_bytes: int = 0, in_bytes: int = 0) -> bool:
         """Book bytes that are about to pass; False where `settle` has to be awaited before more may."""
         self.account = budget.count(self.account, out_bytes=out_bytes, in_bytes=in_bytes)
-        return budget.passage(self.account, self.limits, now=time.monotonic()) is Passage.OPEN
+        return self._state() is Passage.OPEN
 
     async def settle(self) -> None:
         """Return when bytes may pass; raises WorkspaceClosed. Asks the control plane where that is due."""
-        while True:
-            state = budget.passage(self.account, self.limits, now=time.monotonic())
-            if state is Passage.OPEN:
-                self._was_open = True
-                return
-            if state is Passage.CLOSED:
-                raise WorkspaceClosed(self._close())
-            async with self._asking:
-                if budget.passage(self.account, self.limits, now=time.monotonic()) is Passage.ASK:
+        while self._state() is not Passage.OPEN:
+            async with self._asking:  # whoever comes second waits for the first one's answer
+                if self._state() is Passage.ASK:
                     await self._report()
+                if self._state() is Passage.CLOSED:
+                    raise WorkspaceClosed(self._close())
+        self._was_open = True
 
     async def spend(self, *, out_bytes: int = 0, in_bytes: int = 0) -> None:
         if not self.count(out_bytes=out_bytes, in_bytes=in_bytes):
@@ -61,8 +58,11 @@ class Meter:
         """Send what is counted now, due or not; never raises."""
         async with self._asking:
             await self._report()
-        if budget.passage(self.account, self.limits, now=time.monotonic()) is Passage.CLOSED:
+        if self._state() is Passage.CLOSED:
             self._close()
+
+    def _state(self) -> Passage:
+        return budget.passage(self.account, self.limits, now=time.monotonic())
 
     def _close(self) -> str:
         reason = budget.why_closed(self.account)
