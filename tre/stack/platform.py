@@ -110,13 +110,12 @@ def door() -> tuple[Part, ...]:
             "guard",
             argv=python("-m", "tre.door.guard"),
             ready=lambda settings: accepts_socket(settings.guard_socket),
-            needs=("api",),
         ),
         Part(
             "intake",
             argv=python("-m", "tre.door.intake"),
             ready=lambda settings: accepts_socket(Places(settings).intake_admin),
-            needs=("api",),
+            needs=("openbao",),
         ),
         Part(
             "hub",
@@ -146,7 +145,7 @@ def provision_secrets(settings: Settings) -> None:
     """First run of the secrets server, and the intake's public key where the intake looks for it."""
     openbao.provision(settings)
     openbao.wait_until_ready(settings)
-    Places(settings).intake_public_key.write_text(Secrets.from_settings(settings).public_pem("intake"))
+    write_secret(Places(settings).intake_public_key, Secrets.from_settings(settings).public_pem("intake"))
 
 
 def prepare_folders(settings: Settings) -> None:

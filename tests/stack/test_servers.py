@@ -1,0 +1,121 @@
+"""The real servers under the supervisor: each killed, the supervisor killed, nothing lost, nothing shown."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fixtures.folders import new_settings
+from tests.stack.toys import is_ready, part_of, supervising, wait_until
+from tre.credentials import Secrets
+from tre.errors import TreError
+from tre.settings import Settings
+from tre.stack import openbao, process, status
+
+SERVERS = "tests.stack.server_parts"
+NAMES = ("postgres-state", "postgres-data", "openbao", "migrations")
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Settings]:
+    """The servers running under a supervisor of their own."""
+    settings = new_settings()
+    with supervising(settings, SERVERS):
+        wait_until(lambda: is_ready(settings, *NAMES), 30)
+        yield settings
+    subprocess.run(["rm", "-rf", str(settings.state.parent)], check=True)
+
+
+def write_facts(settings: Settings) -> bytes:
+    """Something in each server; returns the project's key."""
+    secrets = Secrets.from_settings(settings)
+    secrets.project_prepare("kept")
+    for conninfo in (settings.state_conninfo("tre_owner"), settings.data_conninfo("tre_admin")):
+        with psycopg.connect(conninfo) as db:
+            db.execute("CREATE TABLE IF NOT EXISTS fact (x int)")
+            db.execute("INSERT INTO fact VALUES (1)")
+    return secrets.pseudonym_key("kept")
+
+
+def facts_are_there(settings: Settings) -> bool:
+    """Can everything be read?"""
+    try:
+        for conninfo in (settings.state_conninfo("tre_owner"), settings.data_conninfo("tre_admin")):
+            with psycopg.connect(conninfo) as db:
+                assert db.execute("SELECT count(*) > 0 FROM fact").fetchone() == (True,)
+        Secrets.from_settings(settings).project_database("kept")
+    except (psycopg.OperationalError, TreError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", ["postgres-state", "postgres-data", "openbao"])
+def test_a_killed_server_comes_back_with_everything(platform: Settings, name: str):
+    key = write_facts(platform)
+    before = part_of(platform, name)
+    os.kill(before.pid, signal.SIGKILL)
+    wait_until(lambda: is_ready(platform, name) and part_of(platform, name).pid != before.pid, 30)
+    after = part_of(platform, name)
+    assert "SIGKILL" in after.reason or after.restarts == before.restarts + 1
+    wait_until(lambda: facts_are_there(platform))
+    assert Secrets.from_settings(platform).pseudonym_key("kept") == key
+
+
+def test_the_servers_processes_show_no_secret(platform: Settings):
+    secrets = [path.read_bytes() for path in (platform.state / "secrets").iterdir()]
+    words = [word for text in secrets for word in text.replace(b'"', b":").strip().split(b":") if len(word) > 20]
+    assert len(words) > 5
+    for part in status.read(platform):
+        if part.pid:
+            for name in ("cmdline", "environ"):
+                shown = Path(f"/proc/{part.pid}/{name}").read_bytes()
+                assert not any(word in shown for word in words), part.name
+    for log in platform.logs.iterdir():
+        assert not any(word in log.read_bytes() for word in words), log
+
+
+def test_every_file_of_the_state_folder_is_ours_alone(platform: Settings):
+    for folder in (platform.state, platform.run):
+        assert folder.stat().st_mode & 0o077 == 0
+    for path in (platform.state / "secrets").iterdir():
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_killed_supervisor_and_all_its_servers_come_back(fresh_settings: Settings):
+    with supervising(fresh_settings, SERVERS) as child:
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 30)
+        key = write_facts(fresh_settings)
+        parts = [part for part in status.read(fresh_settings) if part.pid]
+        child.kill()
+        for part in parts:
+            process.Identity(part.pid, part.started).send(signal.SIGKILL)
+        child.wait()
+    with supervising(fresh_settings, SERVERS):
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 30)
+        assert facts_are_there(fresh_settings)
+        assert Secrets.from_settings(fresh_settings).pseudonym_key("kept") == key
+
+
+@pytest.mark.parametrize(
+    "moment", ["servers/postgres-state", "secrets/openbao-recovery.json", "secrets/openbao-login.json"]
+)
+def test_a_first_run_killed_at_any_moment_is_finished_by_the_next(fresh_settings: Settings, moment: str):
+    with supervising(fresh_settings, SERVERS) as child:
+        wait_until(lambda: (fresh_settings.state / moment).exists(), 30)
+        child.kill()
+        child.wait()
+    with supervising(fresh_settings, SERVERS):
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 30)
+        write_facts(fresh_settings)
+    assert set(json.loads(fresh_settings.secret_file(openbao.RECOVERY_FILE).read_text())) == {"recovery_keys"}
+
+
+def test_the_platforms_parts_are_in_order():
+    code = "from tre.stack.platform import parts; from tre.stack.part import check_parts; check_parts(parts())"
+    subprocess.run([sys.executable, "-c", code], check=True)
