@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from tre.api import audit, errors, intake, internal, outputs, people, projects, status, verification, workspaces
+from tre.api import audit, data, errors, intake, internal, outputs, people, projects, status, verification, workspaces
 from tre.api.platform import Platform
 
 PREFIX = "/tre/api/v1"
@@ -15,6 +15,7 @@ ROUTERS = (
     status.router,
     people.router,
     projects.router,
+    data.router,
     workspaces.router,
     outputs.router,
     audit.router,

@@ -55,9 +55,9 @@ class Outcome:
         looked = [chen.page(f"/tre/requests/{self.request}/files/{number}") for number in (1, 2, 3)]
         answer = chen.submit(
             page,
-            "votes",
-            **{f"choice:{n}": "approve" for n in (1, 2, 3)},
-            **{f"comment:{n}": "Fine." for n in (1, 2, 3)},
+            "vote",
+            **{f"choice-{n}": "approve" for n in (1, 2, 3)},
+            **{f"comment-{n}": "Fine." for n in (1, 2, 3)},
         )
         if answer.status_code != 200:
             raise Unexpected(f"the vote was not taken: {words(answer.text)[:400]}")
