@@ -31,6 +31,7 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
             "jpserver_extensions": {"jupyterlab": True},
             "max_body_size": 256 << 20,
             "max_buffer_size": 256 << 20,
+            "extra_services": ["jupyter_server.services.kernelspecs.handlers"],
             "shutdown_no_activity_timeout": 0,
             "log_level": "WARN",
         },
@@ -83,7 +84,8 @@ def server_class(listener: int, ready: int) -> type:
             """Takes the arguments of the handler that it replaces."""
 
     class WorkspaceServer(ServerApp):
-        default_services = ("api", "config", "contents", "kernels", "kernelspecs", "sessions", "events")
+        # "kernelspecs" would also serve any file beside a kernel.json, those of the researcher's making too.
+        default_services = ("api", "config", "contents", "kernels", "sessions", "events")
 
         def init_configurables(self) -> None:
             super().init_configurables()
