@@ -17,8 +17,8 @@ WIDTHS = {"wide": 1280, "narrow": 390}
 
 @needs_chromium
 @pytest.mark.timeout(600)
-def test_screenshots(site: Site):
-    pages = furnish_story(site)
+def test_screenshots(site: Site, tmp_path: Path):
+    pages = furnish_story(site, tmp_path)
     SHOTS.mkdir(parents=True, exist_ok=True)
     for width, pixels in WIDTHS.items():
         with chromium(viewport={"width": pixels, "height": 900}, java_script_enabled=False) as context:

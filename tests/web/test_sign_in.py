@@ -73,7 +73,7 @@ class Whole:
             assert page.status == 302, page.words
             page = visitor.open(page.headers["location"])
         assert page.status == 302, page.words
-        assert urlsplit(page.headers["location"]).path == CALLBACK, (visitor.cookies, page.cookies, self.door.log("hub"))
+        assert urlsplit(page.headers["location"]).path == CALLBACK
         return page
 
     def sign_in(self, username: str, path: str = "/tre/") -> tuple[Visitor, Page]:

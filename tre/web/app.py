@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from tre.api.platform import Platform
 from tre.door.places import Places
 from tre.errors import NotFound
-from tre.web import datasets, decide, errors, grants, home, projects, propose, sign_in
+from tre.web import datasets, decide, errors, grants, home, projects, propose, requests, review, sign_in
 from tre.web.headers import Headers
 from tre.web.hub import Hub
 
@@ -27,6 +27,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     grants.router,
     projects.router,
     decide.router,
+    requests.router,
+    review.router,
 )
 
 

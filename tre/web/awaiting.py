@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from tre.data import grants
 from tre.data import rules as data_rules
 from tre.data import service as data
+from tre.outputs.lists import MAX_PAGE, Filters, RequestRow, list_requests
+from tre.outputs.states import Owner, RequestState
 from tre.people.model import Role
 from tre.people.rules import standing_obstacles
 from tre.people.service import custodian_of, get_person
@@ -20,6 +22,10 @@ from tre.projects import agreement, rules, service
 from tre.projects.model import Project, ProjectState
 from tre.web.page import link, may
 from tre.web.session import Visit
+from tre.web.words import name_of
+
+#: Tasks of one kind on one page; the lists behind the sections have them all.
+MOST = 25
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ def tasks(session: Session, visit: Visit) -> list[Task]:
     """Everything that waits for this person, what waits longest first; tasks without a date come first."""
     found = [*own_standing(session, visit), *agreements(session, visit)]
     found += [*proposals(session, visit), *undecided_datasets(session, visit)]
+    found += [*own_requests(session, visit), *reviews(session, visit)]
     return sorted(found, key=lambda task: (task.since is not None, task.since.timestamp() if task.since else 0))
 
 
@@ -65,7 +72,7 @@ def proposals(session: Session, visit: Visit) -> list[Task]:
     return [
         Task(f"Decide on the proposal {project.title}", link("projects", project.slug, "decide"), project.proposed_at)
         for project in service.list_projects(session, state=ProjectState.proposed)
-        if may(rules.check_decide, visit.actor, project, service.member_names(project))
+        if may(rules.check_decide, visit.actor, project, service.everybody_ever(project))
     ]
 
 
@@ -98,3 +105,29 @@ def undecided(session: Session, visit: Visit, project: Project) -> list[str]:
         if may(data_rules.check_decide, visit.actor, dataset.organisation_slug, mine, everybody):
             found.append(ask.dataset)
     return found
+
+
+def own_requests(session: Session, visit: Visit) -> list[Task]:
+    """My release requests that were returned to me, or failed."""
+    filters = Filters(turn=Owner.author, author=visit.actor.username, limit=MOST)
+    return [
+        Task(f"Your request {row.title} is {name_of(row.state)}", link("requests", row.id), row.since)
+        for row in list_requests(session, visit.actor, filters, now=visit.now).rows
+    ]
+
+
+def reviews(session: Session, visit: Visit) -> list[Task]:
+    """What an output checker may vote on, decide or release."""
+    if not visit.has(Role.checker):
+        return []
+
+    def rows(filters: Filters) -> tuple[RequestRow, ...]:
+        return list_requests(session, visit.actor, filters, now=visit.now).rows
+
+    def task(verb: str, row: RequestRow) -> Task:
+        return Task(f"{verb} the request {row.title}", link("requests", row.id), row.since, row.due_at)
+
+    found = [task("Review", row) for row in rows(Filters(waiting=True, limit=MOST))]
+    in_review = rows(Filters(state=RequestState.in_review, limit=MAX_PAGE))
+    found += [task("Decide on", row) for row in in_review if row.mine and row.reviews >= row.required]
+    return found + [task("Release", row) for row in rows(Filters(state=RequestState.approved, limit=MOST))]

@@ -85,7 +85,7 @@ def decide_page(slug: str, visit: SignedIn) -> Response:
 def show_decide(visit: Visit, slug: str, sent: Sent) -> Response:
     with looking(visit.platform.db, visit.actor, "project.see", f"project:{slug}") as session:
         found = seen(session, visit, slug)
-        rules.check_decide(visit.actor, found, service.member_names(found))
+        rules.check_decide(visit.actor, found, service.everybody_ever(found))
         return page(visit.request, "decide.html", sent=sent, project=found, codes=list(RefusalCode))
 
 
@@ -176,7 +176,7 @@ def show_step(visit: Visit, slug: str, name: str, sent: Sent) -> Response:
     step = known_step(name)
     with looking(visit.platform.db, visit.actor, "project.see", f"project:{slug}") as session:
         found = seen(session, visit, slug)
-        rules.check_decide(visit.actor, found, service.member_names(found))
+        rules.check_decide(visit.actor, found, service.everybody_ever(found))
         return page(visit.request, "step.html", sent=sent, project=found, step=step)
 
 

@@ -76,6 +76,16 @@ def check_origin(method: str, headers: Mapping[str, str]) -> None:
         )
 
 
+def check_picture_origin(headers: Mapping[str, str]) -> None:
+    """Raises `Forbidden` for a picture that a script fetches or another site shows. Which page of ours shows it is
+    proven by the key in its address.
+    """
+    if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Forbidden("Pictures are shown on our own pages only.", code="cross_site")
+    if headers.get("sec-fetch-dest", "image") not in ("image", "document"):
+        raise Forbidden("Pictures are looked at by people, not by scripts.", code="cross_site")
+
+
 def _is_own_origin(headers: Mapping[str, str]) -> bool:
     origin = urlsplit(headers.get("origin", ""))
     return origin.scheme in ("http", "https") and bool(origin.netloc) and origin.netloc == headers.get("host")

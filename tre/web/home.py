@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from tre.outputs.lists import Filters, list_requests
 from tre.people.rules import Obstacle
 from tre.people.service import conflicts_of, declare_conflict, get_person
 from tre.projects import service as projects
@@ -21,6 +22,7 @@ from tre.workspaces import service as workspaces
 from tre.workspaces.model import Workspace, WorkspaceState
 
 router = APIRouter()
+LATEST = 5
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,11 @@ def home(request: Request, visit: Anybody) -> Response:
 
 def mine(session: Session, visit: Visit) -> dict[str, Any]:
     found = projects.list_projects(session, member=visit.actor.username)
-    return {"places": [place(session, visit, project) for project in found]}
+    filters = Filters(author=visit.actor.username, limit=LATEST)
+    return {
+        "places": [place(session, visit, project) for project in found],
+        "requests": list_requests(session, visit.actor, filters, now=visit.now).rows,
+    }
 
 
 def place(session: Session, visit: Visit, project: Project) -> Place:

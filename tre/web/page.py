@@ -15,7 +15,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from tre.api.platform import platform_of
-from tre.errors import TreError
+from tre.errors import InvalidInput, TreError
 from tre.people.model import Role
 from tre.web import times, words
 from tre.web.form import EMPTY, Form
@@ -53,7 +53,11 @@ class Sent:
 
     def summary(self) -> list[dict[str, str]]:
         return [
-            {"text": words.about(error.field, error.message), "href": f"#{error.field}" if error.field else "", "hint": error.hint}
+            {
+                "text": words.about(error.field, error.message),
+                "href": f"#{error.field}" if error.field else "",
+                "hint": "" if error.hint == InvalidInput.default_hint else error.hint,
+            }
             for error in self.errors
         ]
 

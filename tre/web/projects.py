@@ -117,8 +117,7 @@ def asked(session: Session, visit: Visit, project: Project, ask: DatasetAsk) -> 
 
 def buttons(actor: Actor, project: Project) -> list[dict[str, str]]:
     """What this person may do to the project as it stands: text and page."""
-    members = service.member_names(project)
-    if not may(rules.check_decide, actor, project, members):
+    if not may(rules.check_decide, actor, project, service.everybody_ever(project)):
         return []
     possible = (
         (ProjectState.refused, "Decide on this proposal", "decide"),

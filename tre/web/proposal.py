@@ -11,7 +11,7 @@ from typing import Any
 from output_checks.where import COMPARISONS
 from tre.data.model import Dataset, Variable
 from tre.errors import InvalidInput
-from tre.people.rules import check_slug, check_text, check_username
+from tre.people.rules import check_line, check_slug, check_text, check_username
 from tre.projects.rules import check_asks, check_end_date
 from tre.projects.service import Ask, Proposal
 from tre.web.form import Form, Problems
@@ -35,7 +35,7 @@ def read_proposal(form: Form, datasets: list[Dataset], today: date, problems: Pr
     def words(name: str) -> str:
         return problems.attempt(lambda: check_text(form.text(name), field=name), "")
 
-    title = words("title")
+    title = problems.attempt(lambda: check_line(form.text("title"), field="title", longest=300), "")
     slug = problems.attempt(lambda: check_slug(form.text("slug"), field="slug"), "")
     purpose, benefit, basis = words("purpose"), words("public_benefit"), words("legal_basis")
     asks = tuple(read_ask(form, dataset, number, problems) for number, dataset in enumerate(datasets))

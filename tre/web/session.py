@@ -23,7 +23,7 @@ from tre.audit.work import record_refusal
 from tre.errors import Refusal, Unauthenticated
 from tre.people.model import Role
 from tre.people.signin import TOKEN_LIFE, actor_of_token
-from tre.web.headers import SAFE_METHODS, check_origin, is_https
+from tre.web.headers import SAFE_METHODS, check_origin, check_picture_origin, is_https
 
 PREFIX = "/tre"
 COOKIE = "tre-session"
@@ -96,6 +96,12 @@ def signed_in(request: Request) -> Visit:
         raise
     request.state.visit = visit
     return visit
+
+
+def picture_asked(request: Request) -> Visit:
+    """For pictures that one of our pages shows: asked by the page's own element, in the same site."""
+    check_picture_origin(request.headers)
+    return visit_of(request)
 
 
 def perhaps_signed_in(request: Request) -> Visit | None:

@@ -127,6 +127,7 @@ DONE: dict[str, str] = {
     "voted": "Your vote is kept. Others see it once all required votes are in.",
     "commented": "Your comment is added.",
     "withdrawn": "The request is withdrawn.",
+    "releasing": "The release has begun. The platform verifies the bytes, builds the crate and signs it.",
     "decided": "The decision is made.",
     "recalled": "The release is recalled, for ever.",
     "retried": "The request is tried again.",
