@@ -1,4 +1,4 @@
-"""The controller: each loss ends a workspace in one pass, timeouts, clocks that jump, parts that fail, nothing to do."""
+"""Each loss ends a workspace in one pass; timeouts, clocks that jump, parts that fail, and nothing to do."""
 
 from datetime import timedelta
 

@@ -140,7 +140,8 @@ def test_the_token_is_hidden_from_kernels(served: Served, kernel: Kernel) -> Non
 def test_a_kernel_cannot_swap_the_servers_socket(served: Served, kernel: Kernel) -> None:
     """The listening socket has no name inside; the guard's path leads to the one opened outside."""
     runtime, state, _, client = served
-    code = "import os; print([f for top in ('/run', '/tmp', '/home', '/dev') for _, _, f in os.walk(top) if 'jupyter.sock' in f])"
+    code = "import os; places = [os.walk(top) for top in ('/run', '/tmp', '/home', '/dev')]\n"
+    code += "print([place for walk in places for place, _, names in walk if 'jupyter.sock' in names])"
     assert kernel.run(code) == "[]"
     assert runtime.jupyter_socket(state).is_socket()
     assert client.request("GET", "api/status")[0] == 200

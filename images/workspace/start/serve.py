@@ -14,6 +14,8 @@ import socket
 from typing import Any
 
 PR_SET_DUMPABLE = 4
+HOME = "/home/researcher"
+SHARE = "/opt/tre/env/share/jupyter"
 
 
 def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
@@ -21,7 +23,8 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
     return {
         "ServerApp": {
             "base_url": base_url,
-            "root_dir": "/home/researcher",
+            "root_dir": HOME,
+            "cookie_secret": os.urandom(32),
             "allow_remote_access": True,
             "open_browser": False,
             "no_browser_open_file": True,
@@ -43,7 +46,11 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
         "KernelManager": {"transport": "ipc"},
         "ContentsManager": {"allow_hidden": False},
         "FileContentsManager": {"delete_to_trash": False},
-        "LabServerApp": {"extra_labextensions_path": []},
+        "LabServerApp": {
+            "extra_labextensions_path": [],
+            "user_settings_dir": f"{HOME}/.jupyter/lab/user-settings",
+            "workspaces_dir": f"{HOME}/.jupyter/lab/workspaces",
+        },
         "LabApp": {"collaborative": False, "extension_manager": "readonly", "expose_app_in_browser": False},
     }
 
@@ -68,6 +75,7 @@ def read_settings() -> dict[str, Any]:
 
 def server_class(listener: int, ready: int) -> type:
     """The Jupyter server that takes its socket from us and leaves no note of its token on any disk."""
+    from jupyter_client.kernelspec import KernelSpecManager
     from jupyter_server.serverapp import ServerApp
     from tornado import web
 
@@ -83,11 +91,21 @@ def server_class(listener: int, ready: int) -> type:
         def initialize(self, **_: Any) -> None:
             """Takes the arguments of the handler that it replaces."""
 
+    class OurKernels(KernelSpecManager):
+        """Looks in the environment only: `allowed_kernelspecs` filters the list, not what may be started."""
+
+        def _kernel_dirs_default(self) -> list[str]:
+            return [f"{SHARE}/kernels"]
+
     class WorkspaceServer(ServerApp):
         # "kernelspecs" would also serve any file beside a kernel.json, those of the researcher's making too.
         default_services = ("api", "config", "contents", "kernels", "sessions", "events")
 
+        def load_config_file(self, suppress_errors: bool = True) -> None:
+            """All configuration is `configuration`: files in the home or the working folder are the researcher's."""
+
         def init_configurables(self) -> None:
+            self.kernel_spec_manager_class = OurKernels
             super().init_configurables()
             self.contents_manager.files_handler_class = Refused
 
@@ -107,6 +125,9 @@ def server_class(listener: int, ready: int) -> type:
         def remove_server_info_file(self) -> None:
             """There is none."""
 
+        def write_browser_open_files(self) -> None:
+            """They would hold the token, too."""
+
         def running_server_info(self, kernel_count: bool = True) -> str:
             return "workspace ready"
 
@@ -117,11 +138,15 @@ def main() -> None:
     """Serve until told to end."""
     hide()
     settings = read_settings()
+    # Neither configuration nor extensions come from where a researcher can write.
+    os.chdir("/")
+    os.environ |= {"JUPYTER_NO_CONFIG": "1", "JUPYTER_DATA_DIR": SHARE}
     from traitlets.config import Config
 
     server = server_class(settings["listener"], settings["ready"])()
     server.update_config(Config(configuration(base_url=settings["base_url"], token=settings["token"])))
     server.initialize(argv=[])
+    os.chdir(HOME)
     server.start()
 
 
