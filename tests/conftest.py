@@ -12,4 +12,5 @@ pytest_plugins = [
     "tests.fixtures.openbao",
     "tests.fixtures.database",
     "tests.fixtures.people",
+    "tests.fixtures.workspaces",
 ]
