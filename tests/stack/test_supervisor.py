@@ -100,6 +100,13 @@ def test_what_needs_a_one_shot_starts_after_it(fresh_settings: Settings):
     assert seen.index(("once", State.done)) < seen.index(("b", State.starting))
 
 
+def test_a_one_shot_in_between_keeps_the_order_of_stopping(fresh_settings: Settings):
+    slow = "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit()))\ntime.sleep(600)"
+    parts = (toy("a"), toy("once", "", one_shot=True, needs=("a",)), toy("c", slow, needs=("once",)))
+    stopped = order_of(run(fresh_settings, parts), State.stopped)
+    assert stopped.index("c") < stopped.index("a")
+
+
 def test_a_part_that_ignores_the_signal_is_killed_with_its_children(fresh_settings: Settings):
     code = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\npid = os.fork()\nif pid == 0: time.sleep(600)\n"
     code += "open(os.environ['TRE_RUN'] + '/grandchild', 'w').write(str(pid))\ntime.sleep(600)"

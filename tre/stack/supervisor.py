@@ -116,6 +116,8 @@ class Supervisor:
                 self.change(part, State.done, pid=0, started=0)
                 self.ready[part.name].set()
                 await self.stop.wait()
+                # What it needs must not stop before what needs it.
+                await self.wait_for_dependents(part)
                 return
             if not self.stop.is_set():
                 self.change(part, State.ready, reason="")
