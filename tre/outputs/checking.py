@@ -20,7 +20,7 @@ from tre.audit import SYSTEM, use_case
 from tre.outputs import access, limits, steps
 from tre.outputs.content import ContentStore
 from tre.outputs.evidence import Declared, Snapshot, Verdict, judge
-from tre.outputs.history import earlier_tables
+from tre.outputs.history import Memory, recall_memory
 from tre.outputs.limits import Limits
 from tre.outputs.model import FileFinding, RequestFile
 from tre.outputs.sandboxed import Bytes, RunChecked, Seen, inspect
@@ -79,19 +79,17 @@ def _check(db: Database, desk: CheckingDesk, taken: Claim) -> None:
         datasets = {file.declared.dataset for file in files if file.declared.dataset}
         # Verifying the pinned data costs a reading of them: only for a request that needs it.
         snapshots = desk.snapshots(session, request.project_slug) if datasets else {}
-        earlier = earlier_tables(session, datasets)
+        memories = recall_memory(session, datasets)
 
-    def alive() -> None:
-        steps.beat(db, taken, RequestState.checking)
+    alive = steps.heartbeat(db, taken, RequestState.checking)
 
     contents = [Bytes(f.name, f.declared.kind, desk.store.read(f.declared.digest)) for f in files]
     jobs = []
     for file, seen in zip(files, inspect(desk.run, contents, max_rows=house.max_rows, alive=alive), strict=True):
         alive()
         dataset = file.declared.dataset or ""
-        verdict = judge(file.declared, seen, snapshots.get(dataset), house.profile, earlier.get(dataset, ()))
-        if verdict.table:
-            earlier[dataset].append(verdict.table)
+        memory = memories.get(dataset, Memory())
+        verdict = judge(file.declared, seen, snapshots.get(dataset), house.profile, memory)
         jobs.append(_Job(file, seen, verdict))
     _finish(db, desk.store, taken, house, jobs)
 

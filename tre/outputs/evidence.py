@@ -15,10 +15,9 @@ from typing import Any
 from output_checks import BadInput, OutputCheckError, TableSpec
 from output_checks.against import compare_published
 from output_checks.appetites import load
-from output_checks.differencing import Release
 from output_checks.findings import Finding, status_of
 from output_checks.published import Published
-from tre.outputs.history import AsPublished, joint_findings
+from tre.outputs.history import AsPublished, Memory, joint_findings
 from tre.outputs.model import Evidence
 from tre.outputs.sandboxed import Seen
 
@@ -53,34 +52,30 @@ class Declared:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`status` is pass, review or fail; `snapshot` the digest of the data that a verified table was computed from;
-    `table` what is to be remembered of it.
+    """`status` is pass, review or fail; `snapshot` the digest of the data that a verified table was computed
+    from.
     """
 
     evidence: Evidence
     status: str
     findings: tuple[Finding, ...] = field(default=())
     snapshot: str | None = None
-    table: Release | None = None
 
 
-def judge(
-    declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str, earlier: Sequence[Release] = ()
-) -> Verdict:
-    """The verdict on one file, `earlier` being the tables of the same dataset that are out or in the same request.
+def judge(declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str, memory: Memory) -> Verdict:
+    """The verdict on one file; `memory` holds the tables on the same data that are out or in the same request.
 
     Whatever could not be checked is a blocking finding, never silence.
     """
     found = [Finding(f.rule, f.severity, f.why, f.remedy, dict(f.cell), f.detail) for f in seen.findings]
-    evidence, table = Evidence.claimed, None
+    evidence = Evidence.claimed
     if declared.spec is not None:
-        more, table = _recompute(declared, seen, snapshot, profile, earlier)
-        evidence = Evidence.verified if table else Evidence.claimed
+        evidence, more = _recompute(declared, seen, snapshot, profile, memory)
         found += more
     elif seen.grid is not None:
         found += _loose_table(seen.grid, profile)
-    pinned = snapshot.digest if snapshot and table else None
-    return Verdict(evidence, status_of(f.severity for f in found), tuple(bounded(found)), pinned, table)
+    pinned = snapshot.digest if snapshot and evidence is Evidence.verified else None
+    return Verdict(evidence, status_of(f.severity for f in found), tuple(bounded(found)), pinned)
 
 
 def bounded(found: Sequence[Finding]) -> list[Finding]:
@@ -93,24 +88,25 @@ def bounded(found: Sequence[Finding]) -> list[Finding]:
 
 
 def _recompute(
-    declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str, earlier: Sequence[Release]
-) -> tuple[list[Finding], Release | None]:
-    """Findings, and the table if every published cell is what the pinned data give."""
+    declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: str, memory: Memory
+) -> tuple[Evidence, list[Finding]]:
+    """Verified if every published cell is what the pinned data give."""
     if seen.grid is None:
-        return [_blocked("The declared table is not in the file.", "Hand the table in as CSV.")], None
+        return Evidence.claimed, [_blocked("The declared table is not in the file.", "Hand the table in as CSV.")]
     if snapshot is None:
         why = f"The project has no snapshot of {declared.dataset}: the table cannot be recomputed."
-        return [_blocked(why, "Name a dataset that the project was granted.")], None
+        return Evidence.claimed, [_blocked(why, "Name a dataset that the project was granted.")]
     published = Published(tuple(map(tuple, seen.grid)))
     try:
         spec = house_spec(TableSpec.from_dict(declared.spec), snapshot)
         report = compare_published(spec, snapshot.path, published, profile)
         if any(found.rule in WRONG for found in report.findings):
-            return list(report.findings), None
-        more, table = joint_findings(AsPublished(report, published), snapshot.path, earlier, profile)
+            return Evidence.claimed, list(report.findings)
+        more = joint_findings(AsPublished(report, published), snapshot.path, memory, profile)
     except OutputCheckError as error:
-        return [_blocked(str(error)[:500], "Correct the specification or write the table again.")], None
-    return [*report.findings, *more], table
+        why = str(error)[:500]
+        return Evidence.claimed, [_blocked(why, "Correct the specification or write the table again.")]
+    return Evidence.verified, [*report.findings, *more]
 
 
 def house_spec(spec: TableSpec, snapshot: Snapshot) -> TableSpec:

@@ -8,7 +8,7 @@ what the world has seen it keeps) and that tables of one request count against e
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import select
@@ -22,6 +22,11 @@ from output_checks.layout import label_text
 from output_checks.published import Published
 from output_checks.report import Report
 from tre.outputs.model import ReleasedTable
+from tre.store.canonical import digest_of
+
+#: Tables on other parts of the data that one table is held against: each costs two readings of the data.
+MAX_COMPARED = 200
+OTHER = "population "
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,22 @@ class AsPublished:
         ]
 
 
-def earlier_tables(session: Session, datasets: Iterable[str]) -> dict[str, list[Release]]:
+@dataclass
+class Memory:
+    """What is out on one dataset, and what this request adds to it. `clean` are pairs of populations that were compared
+    and differ by nobody or by many: within one request they need no second look.
+    """
+
+    tables: list[Release] = field(default_factory=list)
+    clean: set[str] = field(default_factory=set)
+
+
+def recall_memory(session: Session, datasets: Iterable[str]) -> dict[str, Memory]:
     """Every released table by dataset, oldest first."""
-    found: dict[str, list[Release]] = {dataset: [] for dataset in datasets}
+    found = {dataset: Memory() for dataset in datasets}
     query = select(ReleasedTable).where(ReleasedTable.dataset.in_(list(found))).order_by(ReleasedTable.id)
     for kept in session.scalars(query):
-        found[kept.dataset].append(remembered(f"request {kept.request_id}", kept.spec, kept.cells))
+        found[kept.dataset].tables.append(remembered(f"request {kept.request_id}", kept.spec, kept.cells))
     return found
 
 
@@ -63,16 +78,43 @@ def remembered(name: str, spec: dict[str, Any], grid: Sequence[Sequence[str]]) -
     return Release(name, table.to_dict(), values)
 
 
-def joint_findings(
-    table: AsPublished, data: Any, earlier: Sequence[Release], profile: str
-) -> tuple[list[Finding], Release]:
-    """What the table gives away together with earlier ones, and the table as it will be remembered itself."""
+def joint_findings(table: AsPublished, data: Any, memory: Memory, profile: str) -> list[Finding]:
+    """What the table gives away together with those in the memory; then it is remembered there itself."""
     mine = release_of(table)  # type: ignore[arg-type]
-    if not earlier:
-        return [], mine
+    others = telling(table.report.spec, [old for old in memory.tables if old.id != mine.id])
+    memory.tables.append(mine)
+    new = [old for pair, old in others.items() if pair not in memory.clean]
+    if len(new) > MAX_COMPARED:
+        why = f"{len(new)} earlier tables on other parts of the data are too many to hold this one against."
+        return [Finding("unreadable", "fail", why, "Keep to the filters of earlier tables.")]
+    if not new:
+        return []
     try:
-        verdict = compare(table.report.spec, data, earlier, profile=profile, table=table)  # type: ignore[arg-type]
+        verdict = compare(table.report.spec, data, new, profile=profile, table=table)  # type: ignore[arg-type]
     except OutputCheckError as error:
         why = f"The table cannot be held against earlier releases: {error}"
-        return [Finding("unreadable", "fail", why[:500], "Change its specification.")], mine
-    return list(verdict.findings), mine
+        return [Finding("unreadable", "fail", why[:500], "Change its specification.")]
+    if not verdict.findings:
+        memory.clean |= {pair for pair in others if pair.startswith(OTHER)}
+    return list(verdict.findings)
+
+
+def telling(spec: TableSpec, earlier: Sequence[Release]) -> dict[str, Release]:
+    """The earlier tables without those that tell nothing more, by what they are compared on.
+
+    Of tables on another part of the data only who is in that part matters, so one of them stands for all with the same
+    filter and the same dimensions in common.
+    """
+    population = _population(spec.to_dict())
+    kept: dict[str, Release] = {}
+    for number, old in enumerate(earlier):
+        theirs = _population(old.spec)
+        shared = sorted({*old.spec.get("rows", ()), *old.spec.get("columns", ())} & set(spec.dimensions))
+        # Without a dimension in common the new table's own first one is what counts.
+        key = OTHER + digest_of([population, theirs, shared or spec.dimensions[:1], spec.unit])
+        kept.setdefault(str(number) if theirs == population else key, old)
+    return kept
+
+
+def _population(spec: dict[str, Any]) -> dict[str, Any]:
+    return {"where": spec.get("where"), "missing": spec.get("missing")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +26,7 @@ from tre.store import Database
 
 log = logging.getLogger(__name__)
 LEASE = timedelta(minutes=2)
+BEAT = timedelta(seconds=10)
 #: After a part did not answer: long enough not to hammer it, short enough to go unnoticed.
 PAUSE = timedelta(seconds=20)
 MAX_ATTEMPTS = 5
@@ -89,10 +90,21 @@ def held(session: Session, taken: Claim, state: RequestState) -> ReleaseRequest:
     return request
 
 
-def beat(db: Database, taken: Claim, state: RequestState) -> None:
-    """Still alive. Raises `LeaseLost` when somebody else took over."""
-    with db.transaction() as session:
-        held(session, taken, state).lease_until = db.clock() + LEASE
+def heartbeat(db: Database, taken: Claim, state: RequestState) -> Callable[[], None]:
+    """To be called as often as one likes: says now and then that the worker lives, so that a long step keeps its lease.
+
+    What is returned raises `LeaseLost` when somebody else took over.
+    """
+    last = db.clock()
+
+    def beat() -> None:
+        nonlocal last
+        if db.clock() - last >= BEAT:
+            with db.transaction() as session:
+                held(session, taken, state).lease_until = db.clock() + LEASE
+            last = db.clock()
+
+    return beat
 
 
 @contextmanager

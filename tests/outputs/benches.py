@@ -1,0 +1,32 @@
+"""A state server of its own for measurements, durable as in production, with the tests' people in it."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.fixtures.folders import new_settings
+from tests.fixtures.postgres import running
+from tests.outputs.house import House
+from tre.outputs.content import ContentStore
+from tre.stack import databases
+from tre.store import Database
+from tre.store.migrate import migrate
+
+
+@contextlib.contextmanager
+def furnished_house() -> Iterator[tuple[House, Path]]:
+    """A house and a folder for its data; both gone afterwards."""
+    settings = new_settings("bench-")
+    try:
+        databases.initialise_state(settings)
+        with running(settings, databases.state_server(settings)):
+            migrate(settings.state_url("tre_owner"))
+            db = Database(settings.state_url("tre_app"))
+            house = House(db, ContentStore(settings.content))
+            db.clock = house.clock
+            house.furnish()
+            yield house, settings.state
+            db.close()
+    finally:
+        shutil.rmtree(settings.state.parent, ignore_errors=True)
