@@ -1,6 +1,7 @@
 """A migrated state database, people, two controllers and their data, for the tests of the data room."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 
 from tests.fixtures.postgres import StateDatabase, StateDatabases
 from tre.audit import Actor
+from tre.credentials import ProjectDatabase
 from tre.data import grants, service
 from tre.data.model import Delivery, Sensitivity, SourceKind
 from tre.data.sources import Places
+from tre.errors import NotFound, Unavailable
 from tre.people.model import ConflictOfInterest, Organisation, Person, Role, RoleHeld
 from tre.projects import service as projects
 from tre.projects.model import Project, ProjectState
@@ -179,3 +182,34 @@ def ask(*columns: str, rows: dict | None = None, dataset: str = "visits") -> pro
 
 def connect(conninfo: str) -> psycopg.Connection:
     return psycopg.connect(conninfo, autocommit=True)
+
+
+@dataclass
+class LocalSecrets:
+    """A key per project, held here. Projects' databases are tested with the real secrets server."""
+
+    asked: list[str] = field(default_factory=list)
+    down: bool = False
+
+    def pseudonym_key(self, project: str) -> bytes:
+        self.asked.append(project)
+        if self.down:
+            raise Unavailable("the secrets server does not answer")
+        return hashlib.sha256(project.encode()).digest()
+
+    def project_prepare(self, project: str) -> ProjectDatabase:
+        raise Unavailable("no data server here")
+
+    def project_database(self, project: str) -> ProjectDatabase:
+        raise NotFound("no database")
+
+    def project_remove(self, project: str) -> None: ...
+
+
+@pytest.fixture
+def local_secrets() -> LocalSecrets:
+    return LocalSecrets()
+
+
+def read_rows(paths: Iterable[Path]) -> list[dict]:
+    return [row for path in paths for row in parquet.read_table(path).to_pylist()]

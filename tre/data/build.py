@@ -1,15 +1,17 @@
 """Making one extract's files: the granted columns and rows of one source, pseudonymised, as Parquet with a manifest.
 
 Decides the order of the rows, too: rows come in the order of the pseudonyms of the protected unit (or shuffled where
-none is delivered), because the source's own order would let two projects be joined line by line. Each distinct
-identifier is hashed once, outside DuckDB, which sees pseudonyms but never the key. Leaves queueing to `extracts`.
+none is delivered), because the source's own order would let two projects be joined line by line; only the records of
+one unit keep their order among themselves. Each distinct identifier is hashed once, outside DuckDB, which sees
+pseudonyms but never the key. Leaves queueing to `extracts`.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Recipe:
     pseudonymised: tuple[str, ...]
     rows: dict[str, Any] | None
     variables: tuple[Variable, ...]
+    salt: int = field(default_factory=lambda: secrets.randbits(62))
 
     @classmethod
     def of(cls, grant: Grant) -> Recipe:
@@ -73,6 +76,9 @@ class Recipe:
         """The column whose pseudonyms give the rows their order: the unit's, else a direct identifier's."""
         protected = [v for v in self.variables if v.protected and v.name in self.pseudonymised]
         return min(protected, key=lambda v: not v.unit).name if protected else None
+
+    def kind_of(self, column: str) -> str:
+        return next(variable.kind for variable in self.variables if variable.name == column)
 
     def schemes(self) -> dict[str, str]:
         by_name = {v.name: v for v in self.variables}
@@ -127,8 +133,9 @@ def _translate(connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Op
     for number, (name, scheme) in enumerate(recipe.schemes().items()):
         records, parameters = _records(recipe, source)
         query = (
-            f"SELECT raw, encode({CANONICAL.format(column='raw')}) AS canonical "  # noqa: S608
-            f"FROM (SELECT DISTINCT {quote(name)} AS raw FROM {records})"
+            f"SELECT {_salted('value', recipe.kind_of(name))} AS raw, "  # noqa: S608
+            f"encode({CANONICAL.format(column='value')}) AS canonical "
+            f"FROM (SELECT DISTINCT {quote(name)} AS value FROM {records})"
         )
         found = connection.sql(query, params=parameters).to_arrow_table()
         if found["canonical"].null_count:
@@ -149,15 +156,16 @@ def _query(recipe: Recipe, source: Opened, *, leftover: bool) -> tuple[str, dict
     records, parameters = _records(recipe, source)
     tables = {name: f"translation_{number}" for number, name in enumerate(recipe.pseudonymised)}
     chosen = ", ".join(_chosen(recipe, name, tables) for name in recipe.columns)
-    joins = [f"LEFT JOIN {table} ON {table}.raw = records.{quote(name)}" for name, table in tables.items()]
+    matches = {n: f"{t}.raw = {_salted(f'records.{quote(n)}', recipe.kind_of(n))}" for n, t in tables.items()}
+    joins = [f"LEFT JOIN {table} ON {matches[name]}" for name, table in tables.items()]
     order = "ORDER BY random()"
     origin = f"{records} AS records"
     if leftover and recipe.lead:
         joins.append(f"WHERE {tables[recipe.lead]}.raw IS NULL")
     elif recipe.lead:
         lead, order = tables[recipe.lead], ""
-        origin = f"{lead} JOIN {origin} ON {lead}.raw = records.{quote(recipe.lead)}"
-        joins = [f"LEFT JOIN {t} ON {t}.raw = records.{quote(n)}" for n, t in tables.items() if n != recipe.lead]
+        origin = f"{lead} JOIN {origin} ON {matches[recipe.lead]}"
+        joins = [join for name, join in zip(tables, joins, strict=True) if name != recipe.lead]
     return f"SELECT {chosen} FROM {origin} {' '.join(joins)} {order}", parameters  # noqa: S608
 
 
@@ -165,7 +173,7 @@ def _chosen(recipe: Recipe, name: str, tables: dict[str, str]) -> str:
     """One column of the extract. Numbers and text have one type each, whatever the source made of them."""
     if name in tables:
         return f"{tables[name]}.pseudonym AS {quote(name)}"
-    kind = next(variable.kind for variable in recipe.variables if variable.name == name)
+    kind = recipe.kind_of(name)
     column = f"records.{quote(name)}"
     return f"CAST({column} AS {_CASTS[kind]}) AS {quote(name)}" if kind in _CASTS else f"{column} AS {quote(name)}"
 
@@ -176,8 +184,15 @@ def _records(recipe: Recipe, source: Opened) -> tuple[str, dict[str, Any]]:
     columns = ", ".join(quote(name) for name in recipe.needed)
     return (
         f"(SELECT {columns} FROM {source.relation} WHERE {condition})",  # noqa: S608
-        {**parameters, "files": list(source.files)},
+        {**parameters, "files": list(source.files), **({"salt": recipe.salt} if recipe.pseudonymised else {})},
     )
+
+
+def _salted(column: str, kind: str) -> str:
+    """What is joined by. A join that outgrows the memory deals its rows out by a hash of this: unsalted, that would be
+    the same for every project and show in the order of the rows.
+    """
+    return f"xor(CAST({column} AS BIGINT), $salt)" if kind == "int" else f"CAST({column} AS VARCHAR) || $salt::VARCHAR"
 
 
 def _literal(path: Path) -> str:

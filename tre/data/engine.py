@@ -31,7 +31,7 @@ KINDS = {
 
 @contextmanager
 def locked(
-    files: Sequence[str], work: Path, *, memory: str = MEMORY, joins_as_written: bool = False
+    files: Sequence[str], work: Path, *, memory: str = "", joins_as_written: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that may open `files` and, when its memory is full, write temporary files below `work`.
 
@@ -45,12 +45,13 @@ def locked(
         "allow_persistent_secrets": False,
         "python_enable_replacements": False,
         "preserve_insertion_order": False,
-        "memory_limit": memory,
+        "memory_limit": memory or MEMORY,
         "temp_directory": str(work / "spill"),
     }
     connection = duckdb.connect(config=config)
     try:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         if joins_as_written:
             connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         connection.execute("SET allowed_paths = ?", [list(files)])

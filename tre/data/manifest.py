@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,9 +99,16 @@ def problems(folder: Path, manifest: Manifest) -> list[str]:
     for file in manifest.files:
         if file.name in present and not _same(folder / file.name, file):
             found.append(f"{file.name} was changed")
-    if NAME in present and read(folder).digest != manifest.digest:
+    if NAME in present and _written(folder) != manifest.digest:
         found.append(f"{NAME} was changed")
     return found
+
+
+def _written(folder: Path) -> str:
+    try:
+        return read(folder).digest
+    except Broken:
+        return ""
 
 
 def check(folder: Path, manifest: Manifest) -> None:
@@ -115,5 +121,5 @@ def _same(path: Path, file: File) -> bool:
     return not path.is_symlink() and path.is_file() and describe(path, file.rows) == file
 
 
-def paths(folder: Path, manifest: Manifest) -> Sequence[Path]:
+def paths(folder: Path, manifest: Manifest) -> list[Path]:
     return [folder / file.name for file in manifest.files]

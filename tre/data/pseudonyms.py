@@ -1,8 +1,9 @@
 """Pseudonyms: 128 bits of HMAC-SHA-256 (RFC 2104) under a key that one project has and nobody else.
 
 Decides how an identifier is spelled before it is hashed (`CANONICAL`), which identifiers of a project share pseudonyms
-(those of one scheme), and that the key stays in this process's memory: it never reaches DuckDB, a file, a log or a
-command line. The scheme's version is pinned in every manifest, as is an id of the key that tells nothing about it.
+(those of one scheme), and that the key stays in this process's memory: it never reaches DuckDB (whose profile shows
+even bound parameters), a file, a log or a command line. The scheme's version is pinned in every manifest, as is an id
+of the key that tells nothing about it.
 Leaves where the key comes from to `tre.credentials`.
 """
 

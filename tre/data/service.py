@@ -168,7 +168,7 @@ def _variable(position: int, name: str, kind: str, unit: bool, said: Described, 
 def work_folder(places: Places) -> Iterator[Path]:
     """A private folder for one step, gone at its end."""
     make_private_folder(places.extracts)
-    folder = Path(tempfile.mkdtemp(prefix=".work-", dir=places.extracts))
+    folder = Path(tempfile.mkdtemp(prefix=".measure-", dir=places.extracts))
     try:
         yield folder
     finally:
