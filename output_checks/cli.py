@@ -87,7 +87,7 @@ def _protect(parser: argparse.ArgumentParser) -> None:
     _data(parser)
     parser.add_argument("-o", "--output", required=True, help="the long CSV to write")
     parser.add_argument("--range", type=float, default=0.3, help="share of the threshold that a cell stays free by")
-    parser.add_argument("--seconds", type=float, default=30.0, help="time for improvement; the answer is always safe")
+    parser.add_argument("--seconds", type=float, default=10.0, help="time for improvement; the answer is always safe")
     parser.add_argument("--certificate", help="where to write the proof (default: beside the table)")
 
 

@@ -75,6 +75,9 @@ class _State:
         line_of = np.repeat(np.arange(n_lines), np.diff(lines.start))
         self.count = np.bincount(line_of, weights=out[lines.cells_of], minlength=n_lines)
         self.singles = np.bincount(line_of, weights=(out & alone)[lines.cells_of], minlength=n_lines)
+        self.unsafe = np.bincount(
+            line_of, weights=out[lines.cells_of], minlength=n_lines
+        )  # what must go was there first
         self.room = np.bincount(line_of, weights=(allowed & ~out)[lines.cells_of], minlength=n_lines)
         self.gap = self._gaps(slice(None))
         worth = self.gap - self.OPENING * (self.count == 0)
@@ -84,8 +87,8 @@ class _State:
         self.score[~allowed | out] = -np.inf
 
     def _gaps(self, which: Any) -> Any:
-        count, singles = self.count[which], self.singles[which]
-        return ((count == 1) | ((count == 2) & (singles > 0))) & (self.room[which] > 0)
+        pair = (self.count[which] == 2) & (self.singles[which] > 0) & (self.unsafe[which] == 2)
+        return ((self.count[which] == 1) | pair) & (self.room[which] > 0)
 
     def best(self, gaps: Any) -> int:
         """The cell with the best score among those that close some gap; -1 if there is none."""
@@ -112,7 +115,6 @@ class _State:
             before = self.gap[line] - self.OPENING * (self.count[line] == 0)
             self.count[line] += 1
             self.room[line] -= 1
-            self.singles[line] += self.alone[cell]
             self.gap[line] = self._gaps(line)
             change = (self.gap[line] - self.OPENING * (self.count[line] == 0)) - before
             if change:
@@ -130,7 +132,8 @@ def give_back(
     line_of = np.repeat(np.arange(n_lines), np.diff(lines.start))
     count = np.bincount(line_of, weights=out[lines.cells_of], minlength=n_lines)
     singles = np.bincount(line_of, weights=(out & alone)[lines.cells_of], minlength=n_lines)
-    need = np.where(singles > 0, 4, 3)
+    unsafe = np.bincount(line_of, weights=keep[lines.cells_of], minlength=n_lines)
+    need = np.where((singles > 0) & (unsafe == 2), 4, 3)
     added = np.flatnonzero(out & ~keep)
     for cell in added[np.argsort(-cost[added], kind="stable")].tolist():
         at = lines.lines(cell)

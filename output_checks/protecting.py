@@ -14,7 +14,8 @@ from output_checks.engine import check
 from output_checks.equations import sums
 from output_checks.errors import BadInput
 from output_checks.mitigate import Mitigated
-from output_checks.protection import Pattern, Problem, check_range, protect_cells
+from output_checks.problem import Problem
+from output_checks.protection import Pattern, check_range, protect_cells
 from output_checks.report import Report
 from output_checks.spec import TableSpec
 
@@ -30,7 +31,7 @@ def protect(
     profile: str | Path | Profile = "sacro",
     *,
     range: float = RANGE,
-    seconds: float = 30.0,
+    seconds: float = 10.0,
 ) -> Mitigated:
     """The table with true totals, unsafe cells and as few others as possible empty, with a certificate that
     nothing follows.
@@ -43,7 +44,7 @@ def protect(
     return protect_report(check(spec, data, profile), range=range, seconds=seconds)
 
 
-def protect_report(report: Report, *, range: float = RANGE, seconds: float = 30.0) -> Mitigated:
+def protect_report(report: Report, *, range: float = RANGE, seconds: float = 10.0) -> Mitigated:
     """The same for a report that is at hand."""
     import numpy as np
 

@@ -13,47 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from output_checks.attacker import determined
+from output_checks.cover import cover
 from output_checks.errors import BadInput, Unsafe
 from output_checks.intervals import TOLERANCE, Bounds
-from output_checks.pattern import close_gaps, give_back, lines_from
+from output_checks.pattern import Lines, close_gaps, give_back, lines_from
+from output_checks.problem import Problem
+from output_checks.repair import Repair
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A table to protect, in arrays over its cells.
-
-    matrix    scipy CSR (sums × cells): +1 for parts, -1 for the total        value    true values
-    primary   unsafe cells                                                    required  range that each must be
-              free to move in
-    allowed   cells that may be suppressed further                            cost     what the reader loses
-              with a cell
-    alone     cells whose only contributor knows their value                  whole    whether values are whole
-              numbers
-    """
-
-    matrix: Any
-    value: np.ndarray
-    primary: np.ndarray
-    required: np.ndarray
-    allowed: np.ndarray
-    cost: np.ndarray
-    alone: np.ndarray
-    whole: bool = True
-
-    @property
-    def needed(self) -> np.ndarray:
-        """The range that every cell would have to be free in: what its rule asks for, and at least not to be
-        known.
-        """
-        import numpy as np
-
-        if self.whole:
-            return np.asarray(np.maximum(self.required, 1.0))
-        size = np.where(self.value > 0, self.value, np.median(self.value[self.value > 0]) if self.value.any() else 1.0)
-        return np.asarray(np.maximum(self.required, 1e-3 * size))
 
 
 @dataclass(frozen=True)
@@ -67,27 +35,54 @@ class Pattern:
     seconds: float
 
 
-def protect_cells(problem: Problem, *, seconds: float = 30.0, tries: int = 4) -> Pattern:
-    """The best safe pattern found: several starts, each attacked and repaired; always at least one.
+def protect_cells(problem: Problem, *, seconds: float = 10.0) -> Pattern:
+    """The best safe pattern found in about that time; always at least one, however long the first takes.
 
-    Raises Unsafe if not even suppressing every allowed cell hides the unsafe ones.
+    A quick pattern first, then the fewest cells that close all lines; each is attacked and repaired, and the
+    better one is thinned out while time lasts. Raises Unsafe if not even suppressing every allowed cell hides
+    the unsafe ones.
     """
     started = time.monotonic()
     lines = lines_from(problem.matrix)
-    best: Pattern | None = None
-    for seed in range(max(1, tries)):
-        late = time.monotonic() - started > seconds
-        if best is not None and late:
-            break
-        mask = close_gaps(lines, problem.primary, problem.allowed, problem.cost, problem.alone, seed)
-        mask = give_back(lines, mask, problem.primary, problem.cost, problem.alone)
-        if best is not None and _loss(problem, mask) >= _loss(problem, best.suppressed):
-            continue
-        found = prove(problem, mask)
-        if best is None or _loss(problem, found.suppressed) < _loss(problem, best.suppressed):
-            best = found
-    assert best is not None
+    quick = close_gaps(lines, problem.primary, problem.allowed, problem.cost, problem.alone)
+    quick = give_back(lines, quick, problem.primary, problem.cost, problem.alone)
+    fewest = cover(problem, lines, problem.primary, max(seconds / 2, 0.1)) if seconds > 0 else None
+    if fewest is not None and _loss(problem, fewest) <= _loss(problem, quick):
+        quick = fewest
+    best = prove(problem, quick)
+    deadline = started + seconds
+    best = thin_out(problem, best, lines, deadline)
     return Pattern(best.suppressed, best.fillings, time.monotonic() - started)
+
+
+def thin_out(problem: Problem, pattern: Pattern, lines: Lines, deadline: float) -> Pattern:
+    """Gives back added cells one by one, dearest first, as long as the table withstands the attack without them."""
+    import numpy as np
+
+    best = pattern
+    added = np.flatnonzero(pattern.suppressed & ~problem.primary)
+    for cell in added[np.argsort(-problem.cost[added], kind="stable")].tolist():
+        if time.monotonic() > deadline:
+            break
+        mask = best.suppressed.copy()
+        mask[cell] = False
+        if any(mask[lines.cells(line)].sum() == 1 for line in lines.lines(cell).tolist()):
+            continue
+        if _pairs(problem, lines, mask, cell):
+            continue
+        weak, fillings = attack(problem, mask)
+        if not len(weak):
+            best = Pattern(mask, fillings, 0.0)
+    return best
+
+
+def _pairs(problem: Problem, lines: Lines, mask: np.ndarray, cell: int) -> bool:
+    """Whether a line would be left with a lone contributor and one other unsafe cell."""
+    for line in lines.lines(cell).tolist():
+        gaps = lines.cells(line)[mask[lines.cells(line)]]
+        if len(gaps) == 2 and problem.primary[gaps].all() and problem.alone[gaps].any():
+            return True
+    return False
 
 
 def _loss(problem: Problem, mask: np.ndarray) -> float:
@@ -100,15 +95,15 @@ def prove(problem: Problem, mask: np.ndarray) -> Pattern:
     """
     import numpy as np
 
-    repair: _Repair | None = None
+    repair: Repair | None = None
     for _ in range(200):
         weak, fillings = attack(problem, mask)
         if not len(weak):
             return Pattern(mask, fillings, 0.0)
-        repair = repair or _Repair(problem)
+        repair = repair or Repair(problem, mask)
         extra = np.zeros(len(mask), dtype=bool)
         for cell in weak[:25].tolist():
-            extra |= repair.cells(cell, mask | extra)
+            extra |= repair.cells(cell)
         if not (extra & ~mask).any():
             break
         mask = mask | extra
@@ -164,64 +159,6 @@ def _free(value: np.ndarray, need: np.ndarray) -> tuple[np.ndarray, ...]:
     import numpy as np
 
     return (np.floor(value), np.floor(value) + np.ceil(need))
-
-
-class _Repair:
-    """For one cell: the cheapest further cells that let it move, as a program over the whole table."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-
-    def cells(self, cell: int, mask: np.ndarray) -> np.ndarray:
-        """Mask of cells to add so that `cell` can move up (or, failing that, down) by its range; empty if
-        nothing helps.
-        """
-        import numpy as np
-
-        p = self.problem
-        need = float(p.needed[cell])
-        usable = np.flatnonzero((p.allowed | mask) & _touched(p.matrix))
-        if cell not in usable:
-            return np.zeros(len(mask), dtype=bool)
-        for move in (need, -min(need, float(p.value[cell]))):
-            if move == 0:
-                continue
-            moved = self._move(cell, move, usable, mask)
-            if moved is not None:
-                return np.asarray(moved)
-        return np.zeros(len(mask), dtype=bool)
-
-    def _move(self, cell: int, move: float, usable: Any, mask: Any) -> Any:
-        import numpy as np
-        from scipy.optimize import linprog
-        from scipy.sparse import hstack
-
-        p = self.problem
-        matrix = p.matrix[:, usable]
-        matrix = matrix[np.diff(matrix.indptr) > 0]
-        price = np.where(mask[usable], 1e-6, 1 + p.cost[usable] / max(float(p.cost.max()), 1e-12))
-        down = np.minimum(p.value[usable], 10 * abs(move) + p.value[usable] * mask[usable])
-        high = np.concatenate([np.full(len(usable), np.inf), down])
-        low = np.zeros(len(high))
-        at = int(np.searchsorted(usable, cell))
-        low[at], high[at] = (move, move) if move > 0 else (0, 0)
-        low[at + len(usable)], high[at + len(usable)] = (-move, -move) if move < 0 else (0, 0)
-        found = linprog(
-            np.concatenate([price, price]), A_eq=hstack([matrix, -matrix]).tocsr(), b_eq=np.zeros(matrix.shape[0]),
-            bounds=np.stack([low, high], axis=1), method="highs",
-        )  # fmt: skip
-        if found.status != 0:
-            return None
-        net = np.abs(found.x[: len(usable)] - found.x[len(usable) :])
-        out = np.zeros(len(mask), dtype=bool)
-        out[usable[net > TOLERANCE]] = True
-        return np.asarray(out)
-
-
-def _touched(matrix: Any) -> Any:
-    import numpy as np
-
-    return np.asarray(np.diff(matrix.tocsc().indptr) > 0)
 
 
 def check_range(value: Any) -> float:

@@ -1,0 +1,47 @@
+"""A table to protect, as arrays.
+
+Decides its shape only. Leaves making it to `protecting` and solving it to `protection`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table to protect, in arrays over its cells.
+
+    matrix    scipy CSR (sums × cells): +1 for parts, -1 for the total        value    true values
+    primary   unsafe cells                                                    required  range that each must be
+              free to move in
+    allowed   cells that may be suppressed further                            cost     what the reader loses
+              with a cell
+    alone     cells whose only contributor knows their value                  whole    whether values are whole
+              numbers
+    """
+
+    matrix: Any
+    value: np.ndarray
+    primary: np.ndarray
+    required: np.ndarray
+    allowed: np.ndarray
+    cost: np.ndarray
+    alone: np.ndarray
+    whole: bool = True
+
+    @property
+    def needed(self) -> np.ndarray:
+        """The range that every cell would have to be free in: what its rule asks for, and at least not to be
+        known.
+        """
+        import numpy as np
+
+        if self.whole:
+            return np.asarray(np.maximum(self.required, 1.0))
+        size = np.where(self.value > 0, self.value, np.median(self.value[self.value > 0]) if self.value.any() else 1.0)
+        return np.asarray(np.maximum(self.required, 1e-3 * size))
