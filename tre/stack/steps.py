@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from tre.api.platform import Platform
 from tre.audit.service import sign_head
-from tre.data import extracts
 from tre.data import snapshots as pinned
+from tre.data import worker as data
 from tre.data.sources import Places
 from tre.door.places import ROOT
 from tre.door.places import Places as DoorPlaces
@@ -46,6 +46,7 @@ class SandboxEnder:
 
 def steps_of(platform: Platform) -> tuple[Step, ...]:
     db = platform.db
+    places = Places.from_settings(platform.settings)
     enders = (SandboxEnder(SandboxRuntime(DoorPlaces(platform.settings).workspaces, ROOT / ".workspace-env")),)
     desk = checking.CheckingDesk(platform.content, run_checked, snapshots(platform))
     press = release.ReleaseDesk(platform.content, platform.signing_key("release"))
@@ -54,12 +55,16 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         converge(db, platform.secrets, enders)
         return False
 
+    def tidy() -> bool:
+        return data.tidy(db, places) > 0
+
     def sign() -> bool:
         sign_head(db, platform.signing_key("audit"))
         return False
 
     return (
-        Step("extract", lambda: extracts.step(db, Places.from_settings(platform.settings), platform.secrets), 0.5),
+        Step("extract", lambda: data.step(db, places, platform.secrets), 0.5),
+        Step("tidy", tidy, 600.0),
         Step("check", lambda: checking.step(db, desk), 0.3),
         Step("release", lambda: release.step(db, press), 0.5),
         Step("control", control, 2.0),
