@@ -15,6 +15,7 @@ from typing import Any
 
 PR_SET_DUMPABLE = 4
 HOME = "/home/researcher"
+TRUST = f"{HOME}/.local/share/jupyter"
 SHARE = "/opt/tre/env/share/jupyter"
 
 
@@ -46,6 +47,8 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
         "KernelManager": {"transport": "ipc"},
         "ContentsManager": {"allow_hidden": False},
         "FileContentsManager": {"delete_to_trash": False},
+        # Which notebooks are the person's own is kept with the notebooks: the environment is read-only.
+        "NotebookNotary": {"data_dir": TRUST},
         "LabServerApp": {
             "extra_labextensions_path": [],
             "user_settings_dir": f"{HOME}/.jupyter/lab/user-settings",
@@ -146,6 +149,7 @@ def main() -> None:
     server = server_class(settings["listener"], settings["ready"])()
     server.update_config(Config(configuration(base_url=settings["base_url"], token=settings["token"])))
     server.initialize(argv=[])
+    os.makedirs(TRUST, mode=0o700, exist_ok=True)
     os.chdir(HOME)
     server.start()
 
