@@ -34,6 +34,7 @@ def furnish_story(site: Site, folder: Path) -> Pages:
         "compare": ("cora", f"/tre/requests/{numbers['second']}/compare", []),
         "file": ("cora", f"/tre/requests/{numbers['fresh']}/files/1", []),
         "recall": ("rita", f"/tre/requests/{numbers['released']}/recall", []),
+        "register": ("", "/tre/register", []),
         "landing": ("", "/tre/", []),
         "home-researcher": ("rita", "/tre/", []),
         "home-administrator": ("ada", "/tre/", []),

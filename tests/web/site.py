@@ -104,12 +104,6 @@ class Site:
         """Somebody with a browser; signed in where a name is given."""
         return Visitor(self.url, {"tre-session": self.token(username)} if username else {})
 
-    @contextmanager
-    def served(self) -> Iterator["Site"]:
-        with serving(self.app) as url:
-            self.url = url
-            yield self
-
 
 @dataclass(frozen=True)
 class TestPlatform(Platform):
@@ -123,20 +117,25 @@ class TestPlatform(Platform):
         return self.local
 
 
-def build_site(settings: Settings, people: People, projects: Projects, folder: Path, hub: Any = None) -> Site:
-    places = Places(folder / "incoming", folder / "extracts", "host=/nowhere")
-    places.incoming.mkdir()
+def build_site(settings: Settings, people: People, projects: Projects, places: Places, hub: Any = None) -> Site:
     store = ContentStore(settings.content, reserve_bytes=0)
     platform = TestPlatform(settings, people.db, None, store, people.sealer)
     app = public_app(platform)
     app.mount("/tre", web_app(platform, hub))
-    site = Site(platform, app, people, projects, places, store)
-    site.furnish()
-    return site
+    return Site(platform, app, people, projects, places, store)
+
+
+class Switch:
+    """One server for all tests of a session; each test puts its own application behind it."""
+
+    app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
 
 
 @contextmanager
-def serving(app: FastAPI, port: int = 0, path: Path | None = None) -> Iterator[str]:
+def serving(app: Any, port: int = 0, path: Path | None = None) -> Iterator[str]:
     """The application on a loopback port or a Unix socket, in a thread."""
     if path:
         path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.door.parts import door_settings
 from tests.door.platform import Platform as Door
-from tests.fixtures.people import PASSWORD, People, Projects
+from tests.fixtures.people import PASSWORD
 from tests.web.site import Page, Site, Visitor, build_site, serving
 from tre.api.app import internal_app
 from tre.door.places import Places
@@ -84,8 +84,9 @@ class Whole:
 
 
 @pytest.fixture
-def whole(door: Door, people: People, projects: Projects, tmp_path) -> Iterator[Whole]:
-    site = build_site(door.settings, people, projects, tmp_path)
+def whole(door: Door, bare_site: Site) -> Iterator[Whole]:
+    site = build_site(door.settings, bare_site.people, bare_site.projects, bare_site.places)
+    site.actors = bare_site.actors
     # The people's clock stands in 2026; the Hub's cookies do not read it.
     with (
         serving(site.app, Places(door.settings).web_port),

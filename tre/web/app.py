@@ -13,7 +13,20 @@ from starlette.staticfiles import StaticFiles
 from tre.api.platform import Platform
 from tre.door.places import Places
 from tre.errors import NotFound
-from tre.web import datasets, decide, errors, grants, home, projects, propose, requests, review, sign_in
+from tre.web import (
+    datasets,
+    decide,
+    errors,
+    grants,
+    home,
+    projects,
+    propose,
+    register,
+    requests,
+    review,
+    sign_in,
+    workspaces,
+)
 from tre.web.headers import Headers
 from tre.web.hub import Hub
 
@@ -22,6 +35,8 @@ CLIENT_SECRET_FILE = "tre-web.secret"  # noqa: S105
 ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     sign_in.router,
+    register.router,
+    workspaces.router,
     datasets.router,
     propose.router,
     grants.router,

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from tre.errors import InvalidInput, NotFound, TreError, Unauthenticated
+from tre.web.headers import ANSWER_HEADERS
 from tre.web.page import page
 from tre.web.session import PREFIX, close_session
 
@@ -81,4 +82,7 @@ async def _http(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.exception("unexpected error at %s %s", request.method, request.url.path)
     hint = "Try again; if it stays, tell an administrator the time: the log of the api process says more."
-    return error_page(request, TreError("Something went wrong on our side.", hint=hint))
+    response = error_page(request, TreError("Something went wrong on our side.", hint=hint))
+    # This answer is made outside of every middleware.
+    response.headers.update(ANSWER_HEADERS)
+    return response

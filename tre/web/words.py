@@ -5,7 +5,7 @@ A colour never stands alone: the tag's text says what it means.
 
 from __future__ import annotations
 
-from tre.data.model import Decision, ExtractState
+from tre.data.model import Decision, Delivery, ExtractState
 from tre.outputs.model import Choice, Evidence, FileDecision
 from tre.outputs.states import Owner, RequestState
 from tre.people.model import Role
@@ -66,6 +66,8 @@ NAMES: dict[str, str] = {
     RefusalCode.team: "team not suitable",
     RefusalCode.incomplete: "proposal incomplete",
     RefusalCode.other: "other reason",
+    Delivery.database: "database tables",
+    Delivery.both: "files and database tables",
     Choice.request_changes: "request changes",
     "pass": "no finding",
     "review": "needs judgement",
