@@ -23,14 +23,14 @@ def seconds_of(house: House, *files: Any) -> float:
 
 def run() -> list[dict[str, Any]]:
     """Rows of the benchmark page."""
-    with furnished_house() as (house, folder):
+    with furnished_house() as (house, settings):
         columns = {
             "region": [f"r{i % 10}" for i in range(ROWS)],
             "year": [2000 + i // 10 % 10 for i in range(ROWS)],
             "income": [float(i % 997) for i in range(ROWS)],
             "id": list(range(ROWS)),
         }
-        house.add_snapshot(folder, "trial", columns, "id")
+        house.add_snapshot(settings.state, "trial", columns, "id")
         found = {
             "loose tables": seconds_of(house, *[house.file(f"l{i}.csv", table(i)) for i in range(FILES)]),
             "declared tables, each made again from the pinned data and held against the others": seconds_of(

@@ -3,20 +3,20 @@
 import contextlib
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from tests.fixtures.folders import new_settings
 from tests.fixtures.postgres import running
 from tests.outputs.house import House
 from tre.outputs.content import ContentStore
+from tre.settings import Settings
 from tre.stack import databases
 from tre.store import Database
 from tre.store.migrate import migrate
 
 
 @contextlib.contextmanager
-def furnished_house() -> Iterator[tuple[House, Path]]:
-    """A house and a folder for its data; both gone afterwards."""
+def furnished_house() -> Iterator[tuple[House, Settings]]:
+    """A house and the settings of its server; both gone afterwards."""
     settings = new_settings("bench-")
     try:
         databases.initialise_state(settings)
@@ -26,7 +26,7 @@ def furnished_house() -> Iterator[tuple[House, Path]]:
             house = House(db, ContentStore(settings.content))
             db.clock = house.clock
             house.furnish()
-            yield house, settings.state
+            yield house, settings
             db.close()
     finally:
         shutil.rmtree(settings.state.parent, ignore_errors=True)
