@@ -8,8 +8,16 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from tre.api import audit, data, errors, intake, internal, outputs, people, projects, status, verification, workspaces
+from tre.api.auth import ANYBODY
+from tre.api.limits import BodyLimit
 from tre.api.platform import Platform
+from tre.audit.work import record_refusal
+from tre.errors import LimitExceeded
 
+# A proposal with every column of a wide dataset stays below the first, a submission's descriptions below the second;
+# the bytes of outputs go another way.
+PUBLIC_BODY = 1 << 20
+INTERNAL_BODY = 16 << 20
 PREFIX = "/tre/api/v1"
 ROUTERS = (
     status.router,
@@ -26,7 +34,7 @@ def public_app(platform: Platform) -> FastAPI:
     """The JSON API for the command line; its OpenAPI document lies at `/tre/api/v1/openapi.json`."""
     app = FastAPI(title="tre", version="1", docs_url=None, redoc_url=None, openapi_url=f"{PREFIX}/openapi.json")
     app.state.platform = platform
-    errors.install(app)
+    _protect(app, platform, PUBLIC_BODY)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
     return app
@@ -36,7 +44,15 @@ def internal_app(platform: Platform) -> FastAPI:
     """For JupyterHub, guard and intake, on a socket of its own; never behind the proxy."""
     app = FastAPI(title="tre internal", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
-    errors.install(app)
+    _protect(app, platform, INTERNAL_BODY)
     for router in (internal.router, intake.router, verification.router):
         app.include_router(router, prefix="/internal")
     return app
+
+
+def _protect(app: FastAPI, platform: Platform, most: int) -> None:
+    def record(path: str, refusal: LimitExceeded) -> None:
+        record_refusal(platform.db, ANYBODY, "api.call", f"path:{path}", refusal)
+
+    errors.install(app)
+    app.add_middleware(BodyLimit, most=most, record=record)

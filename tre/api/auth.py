@@ -30,14 +30,22 @@ def bearer(request: Request) -> str:
 
 
 def current_actor(request: Request, platform: PlatformHere) -> Actor:
+    return _actor(request, platform, writes=request.method not in SAFE_METHODS)
+
+
+def leaving_actor(request: Request, platform: PlatformHere) -> Actor:
+    """Whoever signs out: a token that may only read can end itself too."""
+    return _actor(request, platform, writes=False)
+
+
+def _actor(request: Request, platform: Platform, *, writes: bool) -> Actor:
+    """The actor, kept in the request's state for the record of refusals."""
     token = bearer(request)
-    try:
-        if not token:
-            raise Unauthenticated("Sign in first.")
-        return actor_of_token(platform.db, token, writes=request.method not in SAFE_METHODS)
-    except Unauthenticated as refusal:
-        record_refusal(platform.db, ANYBODY, "api.call", f"path:{request.url.path[:200]}", refusal)
-        raise
+    if not token:
+        raise Unauthenticated("Sign in first.")
+    request.state.actor = actor_of_token(platform.db, token, writes=writes)
+    actor: Actor = request.state.actor
+    return actor
 
 
 class Client(StrEnum):
@@ -64,4 +72,5 @@ def only(*clients: Client) -> Any:
     return Depends(check)
 
 
+LeavingActor = Annotated[Actor, Depends(leaving_actor)]
 CurrentActor = Annotated[Actor, Depends(current_actor)]

@@ -1,6 +1,7 @@
-"""Errors as every HTTP answer shows them: `{"error": {code, message, hint, field}}` and the status that each knows.
+"""Errors as every HTTP answer shows them: `{"error": {code, kind, message, hint, field}}` with the status each knows.
 
-An unexpected exception becomes a bare 500 without its text: a traceback may quote data.
+A refusal that no use case has recorded (a look at what is not for everybody) is recorded here. An unexpected exception
+becomes a bare 500 without its text: a traceback may quote data.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ import logging
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from tre.errors import InvalidInput, TreError
+from tre.api.auth import ANYBODY
+from tre.api.platform import platform_of
+from tre.audit.work import record_refusal
+from tre.errors import InvalidInput, Refusal, TreError
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +35,24 @@ def _answer(error: TreError) -> JSONResponse:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, TreError)
+    if isinstance(error, Refusal) and not error.audited:
+        try:
+            await run_in_threadpool(record_call, request, error)
+        except TreError as failed:
+            return _answer(failed)
     return _answer(error)
+
+
+def record_call(request: Request, refusal: Refusal) -> None:
+    actor = getattr(request.state, "actor", ANYBODY)
+    record_refusal(platform_of(request).db, actor, "api.call", f"path:{request.url.path}", refusal)
 
 
 async def _malformed(request: Request, error: Exception) -> Response:
     """Names the first field that does not fit; never echoes its value."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    place = [] if first["type"] == "json_invalid" else [str(part) for part in first["loc"][1:]]
     return _answer(InvalidInput(str(first["msg"]), field=".".join(place) or "body"))
 
 

@@ -20,6 +20,7 @@ from tre.api.platform import Platform
 from tre.audit import Actor
 from tre.data.sources import Places as DataPlaces
 from tre.door import tokens
+from tre.errors import TreError
 from tre.people import service as people
 from tre.people import signin
 from tre.projects import service as projects
@@ -107,12 +108,16 @@ def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
         roles = frozenset(held.role for held in people.get_person(session, body.username).roles)
     actor = Actor(body.username, roles, via="web")
     plan = workspaces.start(platform.db, platform.secrets, places_of(platform), actor, body.project)
-    token = tokens.make(
-        lambda message: platform.secrets.sign(INTAKE_KEY, message),
-        workspace_id=plan.workspace_id,
-        now=platform.db.clock(),
-        life=timedelta(seconds=plan.limits.max_age_seconds),
-    )
+    try:
+        token = tokens.make(
+            lambda message: platform.secrets.sign(INTAKE_KEY, message),
+            workspace_id=plan.workspace_id,
+            now=platform.db.clock(),
+            life=timedelta(seconds=plan.limits.max_age_seconds),
+        )
+    except TreError as error:
+        workspaces.end(platform.db, platform.secrets, plan.workspace_id, WorkspaceState.failed, error.message)
+        raise
     answer: dict[str, Any] = json.loads(replace(plan, secrets={**plan.secrets, "intake.token": token}).to_json())
     return answer
 

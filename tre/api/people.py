@@ -6,8 +6,9 @@ from datetime import date
 from typing import Any
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
-from tre.api.auth import CurrentActor, PlatformHere, bearer
+from tre.api.auth import CurrentActor, LeavingActor, PlatformHere, bearer
 from tre.api.body import Body, Line, Name, Text
 from tre.people import rules, service, signin
 from tre.people.model import Person, Role, Standing
@@ -45,7 +46,7 @@ class StandingBody(Body):
     provider: Line
     awarded_on: date
     expires_on: date
-    reference: str = ""
+    reference: str = Field(default="", max_length=200)
 
 
 class EndStanding(Body):
@@ -87,7 +88,7 @@ def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
 
 
 @router.post("/sign-out")
-def sign_out(request: Request, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+def sign_out(request: Request, platform: PlatformHere, actor: LeavingActor) -> dict[str, Any]:
     signin.revoke_token(platform.db, actor, bearer(request))
     return {"signed_out": actor.username}
 
