@@ -220,7 +220,8 @@ def test_a_failed_lease_leaves_nothing(secrets: Secrets, project: str):
         secrets.lease("unknown", "w-7")
     with pytest.raises(InvalidInput, match="not possible"):
         secrets.lease(project, "w-7", ttl=10, longest=5)
-    secrets.kv_put("databases/ghost", {"database": "p_ghost", "group": "g_ghost", "manager": "m_ghost"})
+    ghost = {"database": "p_ghost", "group": "g_ghost", "manager": "m_ghost"}
+    secrets.kv_put("databases/ghost", {**ghost, "folder": str(secrets.settings.data_database)})
     with pytest.raises(InvalidInput):
         secrets.lease("ghost", "w-7")
     assert {held.id for held in secrets.list_leases()} == before
@@ -239,6 +240,15 @@ def test_preparing_again_keeps_names_and_leases(secrets: Secrets, project: str, 
         assert db.execute("SELECT count(*) FROM people").fetchone() == (3,)
     secrets.revoke(lease.id)
     assert not has_role(data_server, lease.username)
+
+
+def test_a_project_prepared_half_is_finished_by_its_first_lease(secrets: Secrets, data_server: Settings):
+    names = {"database": "p_half", "group": "g_half", "manager": "m_half"}
+    secrets.kv_put("databases/half", names)
+    lease = secrets.lease("half", "w-half")
+    with login(data_server, lease) as db:
+        assert db.execute("SELECT 1").fetchone() == (1,)
+    secrets.project_remove("half")
 
 
 def test_removing_a_project_leaves_no_role_and_no_database(secrets: Secrets, data_server: Settings):

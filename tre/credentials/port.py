@@ -94,7 +94,7 @@ class Secrets:
 
     def lease(self, project: str, workspace: str, ttl: int = HOUR, longest: int = DAY) -> Lease:
         """A login for one workspace, `ttl` seconds at a time up to `longest`. Raises NotFound without a database."""
-        database = self.project_database(project).database
+        database = projects.prepared(self.settings, self.server, project).database
         return leases.issue(self.server, database, project, workspace, ttl, longest)
 
     def renew(self, lease_id: str, ttl: int = HOUR) -> datetime.datetime:

@@ -54,7 +54,18 @@ def prepare(settings: Settings, server: Server, project: str) -> ProjectDatabase
     with connected(settings, found.database) as db:
         run(db, database_grants(found))
     connect_secrets_server(settings, server, found, password)
+    server.put_value(f"databases/{project}", {**asdict(found), "folder": str(settings.data_database)})
     return found
+
+
+def prepared(settings: Settings, server: Server, project: str) -> ProjectDatabase:
+    """The names, with the secrets server's connection made again where the server's sockets lie elsewhere by now.
+
+    So it is after a restore to another folder, and after a `prepare` that was broken off.
+    """
+    found = names(server, project)
+    record = server.get_value(f"databases/{project}") or {}
+    return found if record.get("folder") == str(settings.data_database) else prepare(settings, server, project)
 
 
 def keep_names(server: Server, project: str) -> ProjectDatabase:

@@ -1,0 +1,133 @@
+"""A backup of real servers, restored to another folder; and backups that were cut, changed or made to break out."""
+
+import gzip
+import io
+import shutil
+import tarfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.fixtures.folders import new_settings
+from tests.stack.test_servers import NAMES, SERVERS, write_facts
+from tests.stack.toys import is_ready, supervising, wait_until
+from tre.credentials import Secrets
+from tre.errors import Broken, Conflict
+from tre.settings import Settings
+from tre.stack import backup
+
+
+@pytest.fixture
+def other_settings():
+    found = new_settings("tre-other-")
+    yield found
+    shutil.rmtree(found.state.parent)
+
+
+def test_a_backup_restored_elsewhere_has_everything(fresh_settings: Settings, other_settings: Settings):
+    file = io.BytesIO()
+    with supervising(fresh_settings, SERVERS):
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 60)
+        key = write_facts(fresh_settings)
+        signature = Secrets.from_settings(fresh_settings).sign("audit", b"head")
+        with pytest.raises(Conflict, match="runs already"):
+            backup.backup(fresh_settings, file)
+    made = backup.backup(fresh_settings, file)
+    shutil.rmtree(fresh_settings.state)
+    file.seek(0)
+    assert backup.restore(other_settings, file) == made
+    with supervising(other_settings, SERVERS):
+        wait_until(lambda: is_ready(other_settings, *NAMES), 60)
+        secrets = Secrets.from_settings(other_settings)
+        assert secrets.pseudonym_key("kept") == key
+        assert secrets.verify("audit", b"head", signature)
+        for conninfo in (other_settings.state_conninfo("tre_owner"), other_settings.data_conninfo("tre_admin")):
+            with psycopg.connect(conninfo) as db:
+                assert db.execute("SELECT count(*) FROM fact").fetchone() == (1,)
+        lease = secrets.lease("kept", "w-restored")
+        host = str(other_settings.data_database)
+        with psycopg.connect(host=host, user=lease.username, password=lease.password, dbname=lease.database) as db:
+            assert db.execute("SELECT current_user").fetchone() == (lease.username,)
+
+
+def a_state(settings: Settings) -> bytes:
+    """A small state folder and its backup."""
+    for name, text in (("content/ab", "bytes"), ("secrets/key", "secret"), ("logs/x.log", "log"), ("run/x", "x")):
+        path = settings.state / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+    (settings.state / "link").symlink_to("content/ab")
+    (settings.state / "empty").mkdir(mode=0o700)
+    file = io.BytesIO()
+    backup.backup(settings, file)
+    return file.getvalue()
+
+
+def test_files_links_folders_and_modes_are_kept_logs_and_sockets_are_not(
+    fresh_settings: Settings, other_settings: Settings
+):
+    data = a_state(fresh_settings)
+    backup.restore(other_settings, io.BytesIO(data))
+    assert (other_settings.state / "content" / "ab").read_text() == "bytes"
+    assert (other_settings.state / "secrets" / "key").stat().st_mode & 0o777 == 0o600
+    assert (other_settings.state / "link").readlink() == Path("content/ab")
+    assert sorted(path.name for path in other_settings.state.iterdir()) == ["content", "empty", "link", "secrets"]
+
+
+def test_a_restore_never_overwrites(fresh_settings: Settings):
+    data = a_state(fresh_settings)
+    with pytest.raises(Conflict, match="is not empty"):
+        backup.restore(fresh_settings, io.BytesIO(data))
+    assert (fresh_settings.state / "content" / "ab").read_text() == "bytes"
+
+
+def test_a_backup_cut_anywhere_is_refused_and_leaves_nothing(fresh_settings: Settings, other_settings: Settings):
+    data = a_state(fresh_settings)
+    for length in [0, 1, 20, *range(40, len(data) - 8, 37)]:
+        with pytest.raises(Broken):
+            backup.restore(other_settings, io.BytesIO(data[:length]))
+        assert list(other_settings.state.parent.iterdir()) == []
+
+
+def test_a_changed_file_is_found(fresh_settings: Settings, other_settings: Settings):
+    plain = gzip.decompress(a_state(fresh_settings))
+    assert plain.count(b"bytes\0") == 1
+    with pytest.raises(Broken, match="was changed"):
+        backup.restore(other_settings, io.BytesIO(gzip.compress(plain.replace(b"bytes\0", b"bytez\0"))))
+    assert not other_settings.state.exists()
+
+
+@pytest.mark.parametrize("kind", ["above", "absolute", "through link", "device", "fifo", "hard link", "twice"])
+def test_a_hostile_backup_does_not_break_out(other_settings: Settings, tmp_path: Path, kind: str):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w|gz") as archive:
+
+        def member(name: str, **more) -> None:
+            info = tarfile.TarInfo(name)
+            for key, value in more.items():
+                setattr(info, key, value)
+            archive.addfile(info, io.BytesIO(b""))
+
+        if kind == "above":
+            member("../outside")
+        elif kind == "absolute":
+            member(str(tmp_path / "outside"))
+        elif kind == "through link":
+            member("way", type=tarfile.SYMTYPE, linkname=str(tmp_path))
+            member("way/outside")
+        elif kind == "device":
+            member("outside", type=tarfile.CHRTYPE, devmajor=1, devminor=3)
+        elif kind == "fifo":
+            member("outside", type=tarfile.FIFOTYPE)
+        elif kind == "hard link":
+            member("outside", type=tarfile.LNKTYPE, linkname="/etc/passwd")
+        else:
+            member("a")
+            member("a")
+    file.seek(0)
+    with pytest.raises(Broken):
+        backup.restore(other_settings, file)
+    assert list(other_settings.state.parent.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
