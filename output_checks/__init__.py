@@ -34,6 +34,16 @@ if TYPE_CHECKING:
     from output_checks.fitting import poisson as poisson
     from output_checks.fitting import probit as probit
     from output_checks.histogram import hist as hist
+    from output_checks.kinds import check_clusters as check_clusters
+    from output_checks.kinds import check_components as check_components
+    from output_checks.kinds import check_concentration as check_concentration
+    from output_checks.kinds import check_correlation as check_correlation
+    from output_checks.kinds import check_implied as check_implied
+    from output_checks.kinds import check_lorenz as check_lorenz
+    from output_checks.kinds import check_ratio as check_ratio
+    from output_checks.kinds import check_survival as check_survival
+    from output_checks.kinds import check_test as check_test
+    from output_checks.kinds import coarse_survival as coarse_survival
     from output_checks.mitigate import Mitigated as Mitigated
     from output_checks.models import check_model as check_model
     from output_checks.notebook import crosstab as crosstab
@@ -43,10 +53,22 @@ if TYPE_CHECKING:
     from output_checks.report import Report as Report
     from output_checks.session import Session as Session
     from output_checks.spec import TableSpec as TableSpec
+    from output_checks.texts import check_text as check_text
     from output_checks.verdict import Verdict as Verdict
     from output_checks.where import col as col
 
 _HOME = {
+    "check_survival": "kinds",
+    "coarse_survival": "kinds",
+    "check_ratio": "kinds",
+    "check_implied": "kinds",
+    "check_concentration": "kinds",
+    "check_lorenz": "kinds",
+    "check_correlation": "kinds",
+    "check_test": "kinds",
+    "check_clusters": "kinds",
+    "check_components": "kinds",
+    "check_text": "texts",
     "crosstab": "notebook",
     "pivot_table": "notebook",
     "groupby": "notebook",

@@ -76,7 +76,7 @@ class Repair:
         this, other = (at, at + self.n) if up else (at + self.n, at)
         self._highs.changeColBounds(this, move, move)
         self._highs.changeColBounds(other, 0.0, 0.0)
-        self._highs.clearSolver()  # from the slack basis, which non-negative prices make dual feasible: faster than a stale one
+        self._highs.clearSolver()  # the slack basis is dual feasible at these prices, a stale one is not
         self._highs.run()
         solved = self._highs.getModelStatus() == self._optimal
         found = np.array(self._highs.getSolution().col_value) if solved else None

@@ -5,7 +5,7 @@ import pandas as pd
 
 
 def leaves(children):
-    """Prefix codes of a tree: `children[k]` says how many nodes level k has; nodes are spread evenly over their parents."""
+    """Prefix codes of a tree: `children[k]` is the number of nodes of level k, spread evenly over their parents."""
     level = [""]
     for count in children:
         share = np.array_split(np.arange(count), len(level))

@@ -1,0 +1,107 @@
+"""Curves, ratios, concentration, tests, clusters, components and texts: safe, at the limit, unsafe."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import output_checks as oc
+from output_checks.kinds import implied_tables
+
+
+def rules(verdict):
+    return sorted({f.rule for f in verdict.findings if f.severity == "fail"})
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (lambda: oc.check_survival([100, 90, 80, 10]), []),
+        (lambda: oc.check_survival([100, 91, 80]), ["survival_step"]),
+        (lambda: oc.check_survival([100, 90, 9]), ["survival_tail"]),
+        (lambda: oc.check_survival([100, 92, 84], profile="opensafely"), []),
+        (lambda: oc.check_survival([100, 93, 84], profile="opensafely"), ["survival_step"]),
+        (lambda: oc.check_ratio([[10, 10], [10, 10]]), []),
+        (lambda: oc.check_ratio([[10, 9], [10, 10]]), ["threshold"]),
+        (lambda: oc.check_concentration([1.0] * 10), []),
+        (lambda: oc.check_concentration([1.0] * 9), ["threshold"]),
+        (lambda: oc.check_concentration([1000.0] + [1.0] * 20), ["dominance_hhi"]),
+        (lambda: oc.check_lorenz([10] * 10), []),
+        (lambda: oc.check_lorenz([10, 9]), ["threshold"]),
+        (lambda: oc.check_lorenz([10] * 10, top_share=0.9), ["dominance_nk"]),
+        (lambda: oc.check_correlation(0.5, 12), []),
+        (lambda: oc.check_correlation(0.5, 11), ["dof"]),
+        (lambda: oc.check_correlation(-1.0, 100), ["perfect_fit"]),
+        (lambda: oc.check_correlation(math.nan, 100), ["perfect_fit"]),
+        (lambda: oc.check_test(10), []),
+        (lambda: oc.check_test(9.9), ["dof"]),
+        (lambda: oc.check_test(math.nan), ["dof"]),
+        (lambda: oc.check_test(10, n=9), ["threshold"]),
+        (lambda: oc.check_clusters([10, 30]), []),
+        (lambda: oc.check_clusters([10, 9]), ["threshold"]),
+        (lambda: oc.check_clusters([30, 30], centroids="medoids"), ["microdata"]),
+        (lambda: oc.check_components(20, 10), []),
+        (lambda: oc.check_components(19, 10), ["dof"]),
+        (lambda: oc.check_components(100, 3, scores=True), ["microdata"]),
+        (lambda: oc.check_text("Income is higher in the north."), []),
+        (lambda: oc.check_text("We saw n = 9 and 30 patients."), ["threshold"]),
+        (lambda: oc.check_text("We saw n = 10 and 30 patients."), []),
+        (lambda: oc.check_text("There were three deaths."), ["threshold"]),
+        (lambda: oc.check_text("Ask jo@example.org"), ["identifier"]),
+        (lambda: oc.check_text("1,2,3.5\n" * 5), ["microdata"]),
+        (lambda: oc.check_text(b"\xff\xfe\x00"), ["unreadable"]),
+    ],
+)
+def test_each_kind(verdict, expected):
+    assert rules(verdict()) == expected
+
+
+def test_numbers_in_a_text_are_for_review():
+    assert oc.check_text("The coefficient is 0.35.").status == "review"
+
+
+@pytest.mark.parametrize("bad", [[], ["x"], [math.inf], None])
+def test_what_is_no_number_is_refused(bad):
+    with pytest.raises(oc.BadInput):
+        oc.check_survival(bad)
+    with pytest.raises(oc.BadInput):
+        oc.check_clusters(bad)
+
+
+@given(st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=120))
+def test_a_coarse_survival_curve_passes_and_lies_on_the_true_one(pairs):
+    durations, observed = zip(*pairs, strict=True)
+    steps = oc.coarse_survival(durations, observed)
+    assert oc.check_survival([at_risk for _, _, at_risk in steps]).status == "pass" or len(steps) == 1
+    for time, survival, at_risk in steps[1:]:
+        true = 1.0
+        for moment in sorted({t for t, _ in pairs if t <= time}):
+            risk = sum(t >= moment for t, _ in pairs)
+            true *= 1 - sum(t == moment and e for t, e in pairs) / risk
+        assert survival == pytest.approx(true)
+        assert at_risk == sum(t > time for t, _ in pairs)
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.sampled_from(["odds", "risk"]), st.data())
+def test_the_true_table_is_among_the_implied_ones(exposed, unexposed, kind, data):
+    a, c = data.draw(st.integers(0, exposed)), data.draw(st.integers(1, unexposed))
+    b, d = exposed - a, unexposed - c
+    bottom = b * c if kind == "odds" else c * exposed
+    if not bottom:
+        return
+    ratio = (a * d if kind == "odds" else a * unexposed) / bottom
+    tables = implied_tables(f"{ratio:.3f}", exposed, unexposed, kind=kind)
+    assert (a, b, c, d) in tables
+    verdict = oc.check_implied(f"{ratio:.3f}", exposed, unexposed, kind=kind)
+    smallest = [max(t[i] for t in tables) for i in range(4)]
+    assert (verdict.status == "fail") == (min(smallest) < 10)
+
+
+def test_hhi_bounds_the_top_share():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        x = rng.gamma(0.3, 10, 30)
+        hhi = oc.check_concentration(x).evidence["hhi"]
+        assert hhi <= x.max() / x.sum() <= math.sqrt(hhi) + 1e-12
