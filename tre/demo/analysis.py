@@ -80,7 +80,7 @@ class Analysis:
     request: str = ""
 
     def expired_training(self) -> str:
-        """With expired training no workspace starts; recorded anew, it does."""
+        """With expired training no workspace starts, and the page says why."""
         milo = self.browsers["milo"] = Browser(self.stage.url, self.stage.accounts["milo"])
         milo.sign_in()
         self.stage.tre("ada", "person", "end-standing", "milo", "training", "--on", self._yesterday())

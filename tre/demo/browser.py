@@ -18,17 +18,20 @@ from tre.demo.stage import Unexpected
 
 
 class Forms(HTMLParser):
-    """Every form of a page: its action and the fields that carry a value already."""
+    """Every form of a page that is sent by POST: its action and the fields that carry a value already."""
 
     def __init__(self) -> None:
         super().__init__()
         self.forms: list[tuple[str, dict[str, str]]] = []
+        self.inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = {name: value or "" for name, value in attrs}
         if tag == "form":
-            self.forms.append((found.get("action", ""), {}))
-        elif tag == "input" and self.forms and found.get("type") == "hidden" and "name" in found:
+            self.inside = found.get("method", "get").lower() == "post"
+            if self.inside:
+                self.forms.append((found.get("action", ""), {}))
+        elif tag == "input" and self.inside and found.get("type") == "hidden" and "name" in found:
             self.forms[-1][1][found["name"]] = found.get("value", "")
 
 
@@ -53,6 +56,7 @@ class Browser:
         )
         if answer.status_code != 200 or "/hub/login" in str(answer.url):
             raise Unexpected(f"{self.account.part.username} could not sign in: {answer.status_code} {answer.url}")
+        self.page("/tre/sign-in?next=/tre/")
 
     def page(self, path: str) -> httpx.Response:
         """A page that must be there."""

@@ -33,7 +33,7 @@ RAND = {
     "source": {"table": datasets.RAND_TABLE},
     "units": ["record"],
     "variables": {
-        "record": {"description": "Record number of the person and year", "identifier": True},
+        "record": {"description": "Record number of the person and year"},
         "mdvis": {"description": "Outpatient visits to a doctor in the year"},
         "lncoins": {"description": "Logarithm of the coinsurance rate plus one"},
         "idp": {"description": "Individual deductible plan: 1 yes"},
@@ -52,7 +52,7 @@ ROSSI = {
     "source": {"folder": datasets.ROSSI_FOLDER},
     "units": ["participant"],
     "variables": {
-        "participant": {"description": "Number of the participant", "identifier": True},
+        "participant": {"description": "Number of the participant"},
         "week": {"description": "Week of first arrest after release, or 52"},
         "race": {"description": "1 black"},
         "mar": {"description": "Married at release: 1 yes"},
@@ -111,7 +111,7 @@ class Governance:
             self.stage.login(username)
             self.stage.tre(username, "dataset", "register", self._file(dataset["slug"], dataset))
         self.stage.refused(
-            "davin", "dataset", "register", self._file("stolen", {**RAND, "slug": "stolen"}), code="forbidden"
+            "davin", "dataset", "register", self._file("stolen", {**RAND, "slug": "stolen"}), code="not_custodian"
         )
         shown = self.stage.tre("cora", "dataset", "show", "rand-hie")
         return f"rand-hie ({rows} rows, {len(shown['variables'])} variables) and rossi are in the catalogue"
@@ -159,7 +159,7 @@ class Governance:
         reason = ("--reason", "The columns fit the purpose.")
         self.stage.tre("cora", "grant", "give", PROJECT, "rand-hie", "--delivery", "both", *until, *reason)
         self.stage.tre("davin", "grant", "give", PROJECT, "rossi", "--delivery", "files", *until, *reason)
-        self.stage.refused("davin", "grant", "give", OTHER_PROJECT, "rand-hie", *until, *reason, code="forbidden")
+        self.stage.refused("davin", "grant", "give", OTHER_PROJECT, "rand-hie", *until, *reason, code="not_custodian")
         self.stage.tre("cora", "grant", "give", OTHER_PROJECT, "rand-hie", "--delivery", "both", *until, *reason)
         why = (
             "--code",

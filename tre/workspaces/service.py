@@ -26,6 +26,7 @@ from tre.errors import Conflict, NotFound, TreError
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
+from tre.settings import make_private_folder
 from tre.store import Database
 from tre.workspaces import rules, traffic
 from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
@@ -104,6 +105,7 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         mounts = tuple(DataMount(name, str(path)) for name, path in found)
         has_database = snapshots.needs_database(case.session, project, today)
     try:
+        make_private_folder(home(places, project, actor.username))
         service_file = _lease(db, leases, workspace_id, project, policy) if has_database else ""
         return _plan(workspace_id, actor.username, project, places, policy, mounts, service_file)
     except TreError as error:
