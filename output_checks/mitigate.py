@@ -97,12 +97,23 @@ class Mitigated:
 
         return certify(self, self.to_csv().encode())
 
-    def audit(self, raw: bytes) -> Report:
+    def write(self, path: str | Path, *, layout: str = "long") -> Path:
+        """Writes CSV, XLSX, Parquet, HTML or LaTeX by the path's ending, after reading the bytes back and
+        auditing them.
+        """
+        from output_checks.formats import encode
+
+        kind = Path(path).suffix.lower().removeprefix(".")
+        raw = encode(self, kind, layout)
+        self.audit(raw, kind=kind)
+        return _deliver(Path(path), raw)
+
+    def audit(self, raw: bytes, *, kind: str = "csv") -> Report:
         """Reads published bytes as anybody would and judges them. Raises Unsafe with the findings if they fail."""
         from output_checks.against import compare
-        from output_checks.published import read
+        from output_checks.formats import decode
 
-        verdict = compare(self.report, read(raw).cells(self.report.spec))
+        verdict = compare(self.report, decode(raw, kind).cells(self.report.spec))
         if verdict.status == "fail":
             failures = tuple(f for f in verdict.findings if f.severity == "fail")
             raise Unsafe(
