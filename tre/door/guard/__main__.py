@@ -17,6 +17,7 @@ from aiohttp import web
 from tre.door.guard import config
 from tre.door.guard.admin import admin_app
 from tre.door.guard.app import Guard
+from tre.door.guard.front import FrontServer
 from tre.door.guard.hub import Hub
 from tre.door.guard.keeper import Keeper
 from tre.door.guard.table import Workspaces
@@ -25,8 +26,6 @@ from tre.door.listening import open_private_site, until_signal
 from tre.door.places import Places
 from tre.errors import TreError
 from tre.settings import Settings
-
-MAX_HEAD = 16 * 1024
 
 
 async def serve(places: Places) -> None:
@@ -38,17 +37,7 @@ async def serve(places: Places) -> None:
     workspaces = Workspaces(settings, api, cookie_secret)
     workspaces.load()
     guard = Guard(workspaces, places.lab_settings)
-    front = web.ServerRunner(
-        web.Server(
-            guard.handle,
-            access_log=None,
-            auto_decompress=False,
-            keepalive_timeout=75,
-            max_line_size=MAX_HEAD,
-            max_field_size=MAX_HEAD,
-            lingering_time=2,
-        )
-    )
+    front = web.ServerRunner(FrontServer(guard.handle))
     back = web.AppRunner(admin_app(workspaces), access_log=None)
     await front.setup()
     await back.setup()
