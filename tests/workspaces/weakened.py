@@ -80,7 +80,6 @@ ARGUMENTS: dict[str, Callable[[Options, str], Options]] = {
     "filter": lambda options, _: without_filter(options),
     "filter and user namespaces": lambda options, _: without_user_namespace_wall(options),
     "capabilities": lambda options, _: all_capabilities(options),
-    "filter and capabilities": lambda options, _: without_user_namespace_wall(all_capabilities(options)),
     "read-only data": lambda options, _: writable(options, "/data/data-one"),
     "read-only environment": lambda options, _: writable(options, "/opt/tre/env/lib"),
     "read-only programs": lambda options, _: writable(options, "/opt/tre/start"),

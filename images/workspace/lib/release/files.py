@@ -111,10 +111,11 @@ def read(file: File, largest: int) -> bytes:
     except OSError as error:
         hint = "Submit the file itself, not a link to it."
         raise ReleaseError(f"{file.path} cannot be read: {error.strerror}", field=where, hint=hint) from None
+    held = os.fstat(descriptor)
+    if not stat.S_ISREG(held.st_mode):
+        os.close(descriptor)
+        raise ReleaseError(f"{file.path} is not a regular file", field=where, hint="Write the output to a file.")
     with os.fdopen(descriptor, "rb") as stream:
-        held = os.fstat(descriptor)
-        if not stat.S_ISREG(held.st_mode):
-            raise ReleaseError(f"{file.path} is not a regular file", field=where, hint="Write the output to a file.")
         if held.st_size > largest:
             hint = "Aggregate further; outputs are summaries, not data."
             raise ReleaseError(f"{file.path} has {held.st_size} bytes, {largest} fit", field=where, hint=hint)
