@@ -12,6 +12,7 @@ from tre.settings import Settings
 from tre.stack import databases
 from tre.store import Database
 from tre.store.migrate import migrate
+from tre.workspaces.sandbox.checking import run_checked
 
 
 @contextlib.contextmanager
@@ -23,7 +24,7 @@ def furnished_house() -> Iterator[tuple[House, Settings]]:
         with running(settings, databases.state_server(settings)):
             migrate(settings.state_url("tre_owner"))
             db = Database(settings.state_url("tre_app"))
-            house = House(db, ContentStore(settings.content))
+            house = House(db, ContentStore(settings.content), run=run_checked)
             db.clock = house.clock
             house.furnish()
             yield house, settings

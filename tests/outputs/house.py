@@ -1,6 +1,7 @@
 """The people of the tests and short words for what they do, through the services only."""
 
 import io
+import json
 import zlib
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -19,14 +20,15 @@ from tre.audit import service as audit
 from tre.outputs import access, checking, release, review, service
 from tre.outputs.content import ContentStore
 from tre.outputs.evidence import Snapshot
+from tre.outputs.inspection.__main__ import answer
 from tre.outputs.model import Choice
 from tre.outputs.review import Ballot, Verdict, Voted
+from tre.outputs.sandboxed import RunChecked
 from tre.outputs.service import NewFile, Submission, Submitted
 from tre.people.model import ConflictOfInterest, Organisation, Person, Role, RoleHeld, Standing, StandingHeld
 from tre.projects import agreement
 from tre.projects.model import Member, Project
 from tre.store import Database
-from tre.workspaces.sandbox.checking import run_checked
 
 PEOPLE: dict[str, tuple[Role, ...]] = {
     "ada": (Role.researcher,),
@@ -43,6 +45,11 @@ PEOPLE: dict[str, tuple[Role, ...]] = {
 }
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 CLEAN = b"sex,value\nF,30\nM,40\n"
+
+
+def unwalled(*, stdin: bytes, **rest: Any) -> bytes:
+    """The sandbox's program without its walls, for tests of what comes after; test_checking has the walls."""
+    return json.dumps(answer(io.BytesIO(stdin))).encode()
 
 
 class Clock:
@@ -85,6 +92,7 @@ class House:
     clock: Clock = field(default_factory=Clock)
     pen: Pen = field(default_factory=Pen)
     snapshots: dict[str, Snapshot] = field(default_factory=dict)
+    run: RunChecked = field(default_factory=lambda: unwalled)
 
     def actor(self, name: str, via: str = "cli") -> Actor:
         return Actor(name, frozenset(PEOPLE[name]), via)
@@ -147,7 +155,7 @@ class House:
         return service.submit(self.db, self.store, actor, "cost", self.submission(*files, **words), request=request)
 
     def desk(self) -> checking.CheckingDesk:
-        return checking.CheckingDesk(self.store, run_checked, lambda session, project: self.snapshots)
+        return checking.CheckingDesk(self.store, self.run, lambda session, project: self.snapshots)
 
     def check(self) -> None:
         while checking.step(self.db, self.desk()):

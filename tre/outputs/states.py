@@ -88,3 +88,7 @@ def diagram() -> str:
         owned = ", ".join(state for state in RequestState if OWNERS[state] is owner)
         lines.append(f"    %% {owner}: {owned}")
     return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(diagram(), end="")

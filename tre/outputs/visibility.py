@@ -65,7 +65,8 @@ def can_see_others(viewer: Viewer, stage: Stage) -> bool:
     """May they see what other reviewers voted and wrote, and the files' decisions?"""
     if stage is Stage.decided:
         return True
-    return stage is Stage.opened and (viewer.side is Side.staff or viewer.reviewed)
+    # Somebody who reviewed and joined the project afterwards is on the project's side.
+    return stage is Stage.opened and (viewer.side is Side.staff or (viewer.side is Side.checker and viewer.reviewed))
 
 
 def can_see_vote(viewer: Viewer, stage: Stage, reviewer: str) -> bool:

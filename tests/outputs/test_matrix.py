@@ -1,0 +1,97 @@
+"""Role × action × relation: every combination, against one table written down here."""
+
+import itertools
+
+import pytest
+
+from tre.audit import Actor
+from tre.errors import TreError
+from tre.outputs import rules, visibility
+from tre.outputs.rules import Ties
+from tre.outputs.visibility import Side, Stage, Viewer
+from tre.people.model import Role
+
+ROLES = [frozenset(held) for n in range(3) for held in itertools.combinations(Role, n)]
+RELATIONS = {
+    "stranger": Ties(),
+    "author": Ties(author=True, member=True, ever=True),
+    "author who left": Ties(author=True, ever=True),
+    "member": Ties(member=True, ever=True),
+    "former member": Ties(ever=True),
+    "conflicted": Ties(conflicted=True),
+    "conflicted member": Ties(member=True, ever=True, conflicted=True),
+}
+ACTIONS = {
+    "review": rules.check_review,
+    "see": rules.check_see,
+    "download": rules.check_download,
+    "comment": rules.check_comment,
+    "recall": rules.check_recall,
+    "retry": rules.check_retry,
+    "withdraw": lambda actor, ties: rules.check_author(ties),
+}
+MEMBERS = {"author", "member", "conflicted member"}
+
+
+def expected(action: str, roles: frozenset[Role], relation: str) -> bool:
+    """What a person may, said another way than the rules say it."""
+    checker = Role.checker in roles and relation == "stranger"
+    administrator = Role.administrator in roles
+    return {
+        "review": checker,
+        "see": checker or relation in MEMBERS or administrator or Role.auditor in roles,
+        "download": checker or relation in MEMBERS,
+        "comment": checker or relation in MEMBERS,
+        "recall": checker or relation in ("author", "author who left") or administrator,
+        "retry": checker or relation == "author" or administrator,
+        "withdraw": relation == "author",
+    }[action]
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_combination(action: str, relation: str) -> None:
+    for roles in ROLES:
+        try:
+            ACTIONS[action](Actor("x", roles), RELATIONS[relation])
+            allowed = True
+        except TreError:
+            allowed = False
+        assert allowed == expected(action, roles, relation), (action, sorted(roles), relation)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_everybody_looks_from_one_side(relation: str) -> None:
+    for roles in ROLES:
+        side = visibility.viewer_of(Actor("x", roles), RELATIONS[relation]).side
+        if relation in (*MEMBERS, "author who left"):
+            assert side is Side.project
+        else:
+            assert (side is Side.checker) == (Role.checker in roles and relation == "stranger")
+
+
+VIEWERS = [Viewer("x", side, reviewed) for side in Side for reviewed in (False, True)]
+
+
+@pytest.mark.parametrize("viewer", VIEWERS, ids=str)
+@pytest.mark.parametrize("stage", Stage)
+def test_who_sees_a_vote_of_somebody_else(viewer: Viewer, stage: Stage) -> None:
+    sees = visibility.can_see_vote(viewer, stage, "y")
+    if stage is Stage.sealed or viewer.side is Side.project:
+        assert not sees
+    elif stage is Stage.opened:
+        assert sees == (viewer.reviewed or viewer.side is Side.staff)
+    else:
+        assert sees
+
+
+@pytest.mark.parametrize("viewer", VIEWERS, ids=str)
+@pytest.mark.parametrize("stage", Stage)
+@pytest.mark.parametrize("audience", ["everybody", "checkers"])
+def test_who_sees_a_checkers_comment(viewer: Viewer, stage: Stage, audience: str) -> None:
+    sees = visibility.can_see_comment(viewer, stage, author="y", by_checker=True, audience=audience)
+    assert visibility.can_see_comment(viewer, stage, author="y", by_checker=False, audience="everybody")
+    if stage is Stage.sealed or (viewer.side is Side.project and (audience == "checkers" or stage is Stage.opened)):
+        assert not sees
+    if stage is Stage.decided and viewer.side is not Side.project:
+        assert sees
