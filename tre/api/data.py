@@ -15,6 +15,7 @@ from tre.data.grants import Terms
 from tre.data.model import Dataset, Delivery, Extract, Grant, Sensitivity, SourceKind, Variable
 from tre.data.service import Described, NewDataset
 from tre.data.sources import Places
+from tre.errors import NotFound
 from tre.projects.model import RefusalCode
 
 router = APIRouter(tags=["data"])
@@ -165,6 +166,17 @@ def list_extracts(
         found = grants.list_grants(session, actor, project=project, dataset=dataset)
         live = (grants.live_extract(session, grant.id) for grant in found)
         return [extract_view(extract) for extract in live if extract is not None]
+
+
+@router.get("/grants/{grant_id}/extract")
+def extract(grant_id: GrantId, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    """The live extract of one grant, with its manifest."""
+    with platform.db.read() as session:
+        grant = next((grant for grant in grants.list_grants(session, actor) if grant.id == grant_id), None)
+        found = grants.live_extract(session, grant.id) if grant else None
+        if found is None:
+            raise NotFound(f"There is no extract of grant {grant_id}.", field="grant")
+        return {**extract_view(found), "manifest": found.manifest}
 
 
 @router.post("/grants/{grant_id}/extract")

@@ -11,11 +11,13 @@ from pydantic import Field
 from tre.api.auth import CurrentActor, PlatformHere
 from tre.api.body import Body, Line, Name, Text
 from tre.audit import Actor
+from tre.data.service import check_asks
 from tre.people.model import Role
 from tre.people.rules import has_role
 from tre.projects import agreement, rules, service
 from tre.projects.model import Project, RefusalCode
 from tre.projects.service import Ask, Proposal
+from tre.workspaces import service as workspaces
 
 router = APIRouter(tags=["projects"])
 
@@ -114,6 +116,8 @@ def projects(platform: PlatformHere, actor: CurrentActor, state: str = "") -> li
 def propose(body: ProposalBody, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     values = body.model_dump(exclude={"datasets", "team"})
     asks = tuple(Ask(ask.dataset, tuple(ask.columns), ask.rows) for ask in body.datasets)
+    with platform.db.read() as session:
+        check_asks(session, asks)
     service.propose(platform.db, actor, Proposal(**values, asks=asks, team=tuple(body.team)))
     return {"slug": body.slug, "state": "proposed"}
 
@@ -181,5 +185,5 @@ def gate(slug: str, platform: PlatformHere, actor: CurrentActor, username: str =
     with platform.db.read() as session:
         members = service.member_names(service.get(session, slug))
         rules.check_see(actor, members)
-        obstacles = service.gate(session, slug, username or actor.username, platform.db.clock().date())
+        obstacles = workspaces.obstacles(session, slug, username or actor.username, platform.db.clock())
         return [{"code": o.code, "message": o.message, "remedy": o.remedy} for o in obstacles]

@@ -121,6 +121,14 @@ def list_extracts(project: str, dataset: str) -> Any:
     return call("GET", "/extracts", params={"project": project, "dataset": dataset})
 
 
+@extract.command("show")
+@click.argument("grant", type=int)
+@shown()
+def show_extract(grant: int) -> Any:
+    """The extract of a grant with its manifest: files, hashes, pseudonym scheme, source."""
+    return call("GET", f"/grants/{grant}/extract")
+
+
 @extract.command("build")
 @click.argument("grant", type=int)
 @shown()

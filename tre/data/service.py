@@ -20,7 +20,6 @@ from tre.data import catalogue, filters, profile, rules
 from tre.data.model import Dataset, Sensitivity, SourceKind, Variable
 from tre.data.sources import Places, check_source, opened
 from tre.errors import Conflict, InvalidInput, NotFound
-from tre.people.model import Organisation
 from tre.people.rules import check_slug, check_text
 from tre.people.service import custodian_of
 from tre.projects.service import Ask
@@ -66,8 +65,6 @@ def register(db: Database, places: Places, actor: Actor, new: NewDataset) -> Non
     with use_case(db, actor, "dataset.register", f"dataset:{new.slug}") as case:
         check_slug(new.slug, field="slug")
         rules.check_custodian(actor, new.organisation, custodian_of(case.session, actor.username))
-        if not case.session.get(Organisation, new.organisation):
-            raise NotFound(f"There is no organisation {new.organisation}.", field="organisation")
         if find(case.session, new.slug):
             raise Conflict(f"There is a dataset {new.slug} already.", field="slug", hint="Choose another name.")
         dataset = _new_dataset(case, new)
