@@ -152,16 +152,19 @@ def _queued(case: UseCase, grant: Grant) -> Extract:
 
 def obstacles(session: Session, project: str, today: date) -> list[Obstacle]:
     """Everything that the data's side puts between a project and its workspaces: every dataset it asked for must be
-    granted today and its extract ready.
+    decided, granted today and its extract ready. A refused one is simply not there, unless nothing else is.
     """
-    found = []
+    found: list[Obstacle] = []
+    usable = False
     wanted = get_project(session, project)
     for ask in wanted.asks:
         data = session.scalars(select(Dataset).where(Dataset.slug == ask.dataset)).first()
         grant = newest(session, wanted.id, data.id) if data else None
         extract = live_extract(session, grant.id) if grant else None
-        found += rules.grant_obstacles(ask.dataset, grant, extract, today)
-    return found
+        mine = rules.grant_obstacles(ask.dataset, grant, extract, today)
+        usable = usable or not mine
+        found += mine
+    return [obstacle for obstacle in found if not (usable and obstacle.code == "grant_refused")]
 
 
 def get(session: Session, grant_id: int, *, lock: bool = False) -> Grant:
