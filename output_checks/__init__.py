@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from output_checks import published as published
+    from output_checks.acro import read_acro as read_acro
+    from output_checks.acro import write_acro as write_acro
     from output_checks.against import compare_published as compare_published
     from output_checks.appetites import Profile as Profile
     from output_checks.appetites import profiles as profiles
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from output_checks.where import col as col
 
 _HOME = {
+    "read_acro": "acro",
+    "write_acro": "acro",
     "check_survival": "kinds",
     "coarse_survival": "kinds",
     "check_ratio": "kinds",
