@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,7 +219,7 @@ def test_an_output_does_not_call_out(browser: Browser):
         f"try {{ new WebSocket('ws://127.0.0.1:{outside.port}/ws') }} catch (e) {{}}"
         f"try {{ new EventSource('{there}/es') }} catch (e) {{}}"
         f"try {{ new Worker(URL.createObjectURL(new Blob(['fetch(\\'{there}/worker\\')']))) }} catch (e) {{}}"
-        "console.log('all tried'); document.getElementById('f').submit()</script>"
+        "console.log('all tried')</script>"
     )
     open_notebook(browser, "outside", f"from IPython.display import HTML\nHTML({page!r})")
     run_cell(browser, 0)
@@ -226,7 +227,10 @@ def test_an_output_does_not_call_out(browser: Browser):
         browser.page.wait_for_timeout(100)
         if "log: all tried" in browser.console:
             break
-    browser.page.wait_for_timeout(3000)
+    browser.page.wait_for_timeout(2000)
+    browser.shot("5-output")
+    browser.page.evaluate("setTimeout(() => document.getElementById('f').submit(), 50)")
+    time.sleep(2)
     outside.close()
     assert outside.seen == []
     assert "log: all tried" in browser.console
