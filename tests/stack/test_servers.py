@@ -119,3 +119,22 @@ def test_a_first_run_killed_at_any_moment_is_finished_by_the_next(fresh_settings
 def test_the_platforms_parts_are_in_order():
     code = "from tre.stack.platform import parts; from tre.stack.part import check_parts; check_parts(parts())"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_secrets_servers_configuration_as_a_whole():
+    assert openbao.configuration(Settings(Path("/s"), Path("/r"))) == (
+        "ui = false\n"
+        'log_level = "warn"\n'
+        'api_addr = "https://127.0.0.1:1"\n'
+        'cluster_addr = "https://127.0.0.1:2"\n'
+        'default_lease_ttl = "1h"\n'
+        'max_lease_ttl = "604800s"\n'
+        'storage "raft" {\n  path = "/s/servers/openbao/raft"\n  node_id = "tre"\n  performance_multiplier = 1\n}\n'
+        'listener "unix" {\n  address = "/r/openbao.sock"\n  socket_mode = "0600"\n}\n'
+        'listener "tcp" {\n  address = "127.0.0.1:0"\n  cluster_address = "127.0.0.1:0"\n'
+        '  tls_cert_file = "/s/servers/openbao/closed.pem"\n  tls_key_file = "/s/servers/openbao/closed.key"\n'
+        '  tls_client_ca_file = "/s/servers/openbao/nobody.pem"\n'
+        '  tls_require_and_verify_client_cert = true\n  tls_min_version = "tls13"\n}\n'
+        'seal "static" {\n  current_key_id = "1"\n  current_key = "file:///s/secrets/openbao-seal.key"\n}\n'
+        'audit "file" "file" {\n  options {\n    file_path = "servers/openbao/audit.log"\n    mode = "0600"\n  }\n}\n'
+    )
