@@ -25,6 +25,7 @@ def audit() -> None:
 @click.option("--limit", default=50)
 @shown("seq", "at", "actor", "action", "subject", "outcome", "detail")
 def list_events(subject: str, by: str, action: str, limit: int) -> Any:
+    """The latest events, newest first."""
     return call("GET", "/audit/events", params={"subject": subject, "by": by, "action": action, "limit": limit})
 
 
@@ -34,7 +35,10 @@ def list_events(subject: str, by: str, action: str, limit: int) -> Any:
 def export(file: Path) -> Any:
     """Write the whole record, with its signed heads, as JSON Lines."""
     content = call_bytes("POST", "/audit/export")
-    file.write_bytes(content)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise InvalidInput(f"The file cannot be written: {error.strerror}.", field="file") from error
     return {"file": str(file), "bytes": len(content)}
 
 

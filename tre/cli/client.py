@@ -11,6 +11,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from tre import errors
 from tre.errors import TreError, Unauthenticated, Unavailable
@@ -20,6 +21,7 @@ KINDS: tuple[type[TreError], ...] = (
     errors.InvalidInput,
     errors.NotFound,
     errors.Conflict,
+    errors.Refusal,
     errors.Unauthenticated,
     errors.Forbidden,
     errors.GateClosed,
@@ -65,15 +67,33 @@ def save_token(saved: SavedToken) -> None:
     temporary.replace(path)
 
 
+def check_url(url: str) -> str:
+    """Passwords and tokens go to another machine by https only. Raises `InvalidInput`."""
+    found = urlsplit(url)
+    here = found.hostname in ("localhost", "127.0.0.1", "::1")
+    if not found.hostname or found.scheme not in ("https", *(("http",) if here else ())):
+        raise errors.InvalidInput("The platform's address begins with https://.", field="url")
+    return url.rstrip("/")
+
+
 def load_token() -> SavedToken:
     """Raises `Unauthenticated` when there is none or others may read it."""
     path = token_file()
     try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise Unauthenticated(f"{path} can be read by others.", hint="Delete it and sign in again: `tre login`.")
-        return SavedToken(**json.loads(path.read_text()))
+        with path.open() as file:
+            found = os.fstat(file.fileno())
+            if stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid != os.getuid():
+                raise Unauthenticated(
+                    f"{path} can be read by others.", hint="Delete it and sign in again: `tre login`."
+                )
+            return SavedToken(**json.loads(file.read()))
     except (OSError, ValueError, TypeError) as error:
         raise Unauthenticated("You are not signed in.", hint="Sign in: `tre login`.") from error
+
+
+def part(name: str) -> str:
+    """A name as one part of a path, whatever it holds."""
+    return quote(name, safe="")
 
 
 def call(method: str, path: str, *, saved: SavedToken | None = None, url: str = "", **arguments: Any) -> Any:
@@ -118,6 +138,6 @@ def _json(response: Any) -> Any:
 def error_of(status: int, body: Any) -> TreError:
     told = body.get("error", {}) if isinstance(body, dict) else {}
     code = str(told.get("code", ""))
-    kind = _BY_CODE.get(code) or _BY_STATUS.get(status, TreError)
+    kind = _BY_CODE.get(str(told.get("kind", ""))) or _BY_CODE.get(code) or _BY_STATUS.get(status, TreError)
     message = str(told.get("message") or f"The platform answered with status {status}.")
     return kind(message, hint=str(told.get("hint", "")), field=str(told.get("field", "")), code=code)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tre.cli.client import SavedToken, call, load_token, save_token, token_file
+from tre.cli.client import SavedToken, call, check_url, load_token, save_token, token_file
 from tre.cli.show import shown
 from tre.settings import Settings
 
@@ -20,7 +20,7 @@ from tre.settings import Settings
 @shown()
 def login(url: str, username: str, password_file: Any, totp: str, read_only: bool) -> dict[str, Any]:
     """Sign in and keep a short-lived token in a file that only you can read."""
-    base = url or f"http://127.0.0.1:{Settings.load().port}"
+    base = check_url(url or f"http://127.0.0.1:{Settings.load().port}")
     password = password_file.read().rstrip("\n") if password_file else click.prompt("Password", hide_input=True)
     code = totp or click.prompt("One-time code")
     body = {"username": username, "password": password, "totp": code, "read_only": read_only}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 
 import click
@@ -73,16 +74,27 @@ def main() -> None:
     except TreError as error:
         _show(error)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get("TRE_TRACEBACK"):
+            raise
+        unexpected = TreError(
+            f"Something went wrong here: {type(error).__name__}.", hint="TRE_TRACEBACK=1 shows where."
+        )
+        _show(unexpected)
+        sys.exit(unexpected.exit_code)
 
 
 def _show(error: TreError) -> None:
+    """The words may come from the platform and hold what others wrote there."""
     if "--json" in sys.argv:
         click.echo(json.dumps(error.as_dict()), err=True)
         return
-    where = f" ({error.field})" if error.field else ""
-    click.echo(f"Error{where}: {error.message}", err=True)
+    from tre.cli.show import text
+
+    where = f" ({text(error.field)})" if error.field else ""
+    click.echo(f"Error{where}: {text(error.message)}", err=True)
     if error.hint:
-        click.echo(f"  {error.hint}", err=True)
+        click.echo(f"  {text(error.hint)}", err=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tre.cli.client import call
+from tre.cli.client import call, part
 from tre.cli.show import shown
 from tre.people.words import ROLES, STANDINGS
 
@@ -19,6 +19,7 @@ def organisation() -> None:
 @organisation.command("list")
 @shown("slug", "name")
 def list_organisations() -> Any:
+    """Every organisation."""
     return call("GET", "/organisations")
 
 
@@ -27,6 +28,7 @@ def list_organisations() -> Any:
 @click.option("--name", required=True)
 @shown()
 def add_organisation(slug: str, name: str) -> Any:
+    """Add an organisation under a short name."""
     return call("POST", "/organisations", json={"slug": slug, "name": name})
 
 
@@ -38,6 +40,7 @@ def person() -> None:
 @person.command("list")
 @shown("username", "name", "organisation", "active", "roles")
 def list_people() -> Any:
+    """Everybody, with roles; for administrators and auditors."""
     return call("GET", "/people")
 
 
@@ -45,7 +48,8 @@ def list_people() -> Any:
 @click.argument("username")
 @shown()
 def show_person(username: str) -> Any:
-    return call("GET", f"/people/{username}")
+    """A person's roles, accreditation and training; anybody's own."""
+    return call("GET", f"/people/{part(username)}")
 
 
 @person.command("add")
@@ -72,7 +76,7 @@ def add_person(username: str, name: str, organisation: str, password_file: Any) 
 @shown()
 def role(username: str, role: str, organisation: str | None, take: bool) -> Any:
     """Give or take a role; never your own."""
-    path = f"/people/{username}/roles" + ("/take" if take else "")
+    path = f"/people/{part(username)}/roles" + ("/take" if take else "")
     return call("POST", path, json={"role": role, "organisation": organisation})
 
 
@@ -87,7 +91,7 @@ def role(username: str, role: str, organisation: str | None, take: bool) -> Any:
 @shown()
 def standing(username: str, kind: str, **values: str) -> Any:
     """Record an accreditation or a training with its expiry."""
-    return call("POST", f"/people/{username}/standings", json={"kind": kind, **values})
+    return call("POST", f"/people/{part(username)}/standings", json={"kind": kind, **values})
 
 
 @person.command("end-standing")
@@ -97,7 +101,7 @@ def standing(username: str, kind: str, **values: str) -> Any:
 @shown()
 def end_standing(username: str, kind: str, on: str) -> Any:
     """End every accreditation or training of a kind; running workspaces end within seconds."""
-    return call("POST", f"/people/{username}/standings/end", json={"kind": kind, "on": on})
+    return call("POST", f"/people/{part(username)}/standings/end", json={"kind": kind, "on": on})
 
 
 @person.command("end")
@@ -106,7 +110,7 @@ def end_standing(username: str, kind: str, on: str) -> Any:
 @shown()
 def end(username: str, reason: str) -> Any:
     """End an account and everything it has open."""
-    return call("POST", f"/people/{username}/end", json={"reason": reason})
+    return call("POST", f"/people/{part(username)}/end", json={"reason": reason})
 
 
 @person.command("interest")

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from tre.cli.client import call
-from tre.cli.show import shown
+from tre.cli.client import call, part
+from tre.cli.show import shown, text
 from tre.people.words import REFUSAL_CODES
 
 
@@ -21,6 +21,7 @@ def project() -> None:
 @click.option("--state", default="")
 @shown("slug", "title", "state", "since", "proposed_by", "end_date")
 def list_projects(state: str) -> Any:
+    """The projects that you may see."""
     return call("GET", "/projects", params={"state": state})
 
 
@@ -28,7 +29,8 @@ def list_projects(state: str) -> Any:
 @click.argument("slug")
 @shown()
 def show_project(slug: str) -> Any:
-    return call("GET", f"/projects/{slug}")
+    """A proposal in full, its team and its decisions."""
+    return call("GET", f"/projects/{part(slug)}")
 
 
 @project.command("propose")
@@ -49,7 +51,7 @@ def propose(file: Any) -> Any:
 @shown()
 def approve(slug: str, reason: str) -> Any:
     """Approve a proposed project, or resume a suspended one."""
-    return call("POST", f"/projects/{slug}/approve", json={"reason": reason})
+    return call("POST", f"/projects/{part(slug)}/approve", json={"reason": reason})
 
 
 @project.command("refuse")
@@ -60,7 +62,9 @@ def approve(slug: str, reason: str) -> Any:
 @shown()
 def refuse(slug: str, code: str, reason: str, would_change: str) -> Any:
     """Refuse a proposal, with what would change the decision."""
-    return call("POST", f"/projects/{slug}/refuse", json={"code": code, "reason": reason, "would_change": would_change})
+    return call(
+        "POST", f"/projects/{part(slug)}/refuse", json={"code": code, "reason": reason, "would_change": would_change}
+    )
 
 
 @project.command("suspend")
@@ -69,7 +73,7 @@ def refuse(slug: str, code: str, reason: str, would_change: str) -> Any:
 @shown()
 def suspend(slug: str, reason: str) -> Any:
     """Suspend a project; its running workspaces end within seconds."""
-    return call("POST", f"/projects/{slug}/suspend", json={"reason": reason})
+    return call("POST", f"/projects/{part(slug)}/suspend", json={"reason": reason})
 
 
 @project.command("close")
@@ -78,7 +82,7 @@ def suspend(slug: str, reason: str) -> Any:
 @shown()
 def close(slug: str, reason: str) -> Any:
     """Close a project for ever."""
-    return call("POST", f"/projects/{slug}/close", json={"reason": reason})
+    return call("POST", f"/projects/{part(slug)}/close", json={"reason": reason})
 
 
 @project.command("gate")
@@ -87,7 +91,7 @@ def close(slug: str, reason: str) -> Any:
 @shown("code", "message", "remedy")
 def gate(slug: str, username: str) -> Any:
     """What stands between a person and a workspace of the project."""
-    return call("GET", f"/projects/{slug}/gate", params={"username": username})
+    return call("GET", f"/projects/{part(slug)}/gate", params={"username": username})
 
 
 @project.command("agree")
@@ -96,11 +100,11 @@ def gate(slug: str, username: str) -> Any:
 @shown()
 def agree(slug: str, yes: bool) -> Any:
     """Read and accept the agreement."""
-    text = call("GET", "/agreement")
+    agreement = call("GET", "/agreement")
     if not yes:
-        click.echo(text["text"])
-        click.confirm(f"Accept agreement {text['version']}?", abort=True)
-    return call("POST", f"/projects/{slug}/agreement", json={"digest": text["digest"]})
+        click.echo(text(agreement["text"]))
+        click.confirm(f"Accept agreement {text(agreement['version'])}?", abort=True)
+    return call("POST", f"/projects/{part(slug)}/agreement", json={"digest": agreement["digest"]})
 
 
 @project.command("add-member")
@@ -108,7 +112,8 @@ def agree(slug: str, yes: bool) -> Any:
 @click.argument("username")
 @shown()
 def add_member(slug: str, username: str) -> Any:
-    return call("POST", f"/projects/{slug}/members", json={"username": username})
+    """Add a member to the team; they accept the agreement themselves."""
+    return call("POST", f"/projects/{part(slug)}/members", json={"username": username})
 
 
 @project.command("remove-member")
@@ -118,4 +123,4 @@ def add_member(slug: str, username: str) -> Any:
 @shown()
 def remove_member(slug: str, username: str, reason: str) -> Any:
     """Remove a member; their running workspace ends within seconds."""
-    return call("POST", f"/projects/{slug}/members/{username}/remove", json={"reason": reason})
+    return call("POST", f"/projects/{part(slug)}/members/{part(username)}/remove", json={"reason": reason})

@@ -33,6 +33,7 @@ def request() -> None:
 @click.option("--limit", default=50)
 @shown("id", "project", "author", "title", "state", "turn", "due_at", "overdue", "reviews", "required")
 def list_requests(**filters: Any) -> Any:
+    """The requests that you may see, newest first."""
     given = {name: value for name, value in filters.items() if value not in (None, "")}
     return call("GET", "/requests", params=given)["rows"]
 

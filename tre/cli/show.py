@@ -23,7 +23,7 @@ def shown(*columns: str) -> Callable[[Callable[..., Answer]], Callable[..., None
         def run(*arguments: Any, as_json: bool, **options: Any) -> None:
             answer = command(*arguments, **options)
             if as_json:
-                click.echo(json.dumps(answer, ensure_ascii=False, default=str))
+                click.echo(as_line(answer))
             else:
                 show(answer, columns)
 
@@ -32,13 +32,19 @@ def shown(*columns: str) -> Callable[[Callable[..., Answer]], Callable[..., None
     return decorate
 
 
+def as_line(answer: Answer) -> str:
+    """One line of JSON; what a terminal would obey instead of showing is escaped."""
+    line = json.dumps(answer, ensure_ascii=False, default=str)
+    return "".join(character if character.isprintable() else json.dumps(character)[1:-1] for character in line)
+
+
 def show(answer: Answer, columns: Sequence[str] = ()) -> None:
     if isinstance(answer, Mapping):
         _pairs(answer)
     elif isinstance(answer, Sequence) and not isinstance(answer, str):
         _table(answer, columns)
     elif answer is not None:
-        click.echo(str(answer))
+        click.echo(text(answer))
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
@@ -51,7 +57,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     names = list(columns) or list(rows[0])
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        table.add_column(text(name).replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*[text(row.get(name)) for name in names])
     Console(markup=False, emoji=False).print(table)
@@ -60,12 +66,13 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
 def _pairs(answer: Mapping[str, Any]) -> None:
     width = max((len(name) for name in answer), default=0)
     for name, value in answer.items():
-        label = name.replace("_", " ").ljust(width)
+        label = text(name).replace("_", " ").ljust(width)
         if isinstance(value, list) and value and isinstance(value[0], Mapping):
             click.echo(f"{label}")
             _table(value, ())
         else:
-            click.echo(f"{label}  {text(value)}")
+            # Lines of others are moved in, so that none looks like one of ours.
+            click.echo(f"{label}  {text(value)}".replace("\n", "\n" + " " * (width + 2)))
 
 
 def text(value: Any) -> str:
@@ -75,7 +82,7 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {text(inner)}" for key, inner in value.items())
+        return ", ".join(f"{text(key)}: {text(inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(text(inner) for inner in value) or "-"
     return "".join(

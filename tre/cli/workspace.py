@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tre.cli.client import call
+from tre.cli.client import call, part
 from tre.cli.show import shown
 
 
@@ -20,6 +20,7 @@ def workspace() -> None:
 @click.option("--live", is_flag=True, help="Only those that run now.")
 @shown("id", "project", "username", "state", "since", "credential", "reason")
 def list_workspaces(project: str, live: bool) -> Any:
+    """Your workspaces; everybody's for administrators and auditors."""
     return call("GET", "/workspaces", params={"project": project, "live": live})
 
 
@@ -27,7 +28,8 @@ def list_workspaces(project: str, live: bool) -> Any:
 @click.argument("id")
 @shown()
 def show_workspace(id: str) -> Any:
-    return call("GET", f"/workspaces/{id}")
+    """One workspace: its state, its reason, its credential."""
+    return call("GET", f"/workspaces/{part(id)}")
 
 
 @workspace.command("stop")
@@ -36,4 +38,4 @@ def show_workspace(id: str) -> Any:
 @shown()
 def stop(id: str, reason: str) -> Any:
     """Revoke its credential now and end it within seconds."""
-    return call("POST", f"/workspaces/{id}/stop", json={"reason": reason})
+    return call("POST", f"/workspaces/{part(id)}/stop", json={"reason": reason})
