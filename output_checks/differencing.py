@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from output_checks.mitigate import Mitigated
 
 
+Seen = dict[str, list[tuple[tuple[str, ...], int, str]]]
+
+
 @dataclass(frozen=True)
 class Release:
     """An earlier table: its specification, labels of cells, published values (None: suppressed) and an id for
@@ -128,11 +131,12 @@ def compare(
     new = release_of(table or report.suppress())
     earlier = list(store.releases() if hasattr(store, "releases") else store)
     findings: list[Finding] = []
+    seen: Seen = {}
     for old in earlier:
         if old.id == new.id:
             continue
         try:
-            findings += _against(report, new, old, data, house)
+            findings += _against(report, new, old, data, house, seen)
         except OutputCheckError as problem:
             findings.append(
                 Finding("unreadable", "fail", f"Release {old.id} cannot be compared: {problem.message}", "Ask.")
@@ -141,7 +145,7 @@ def compare(
     return Verdict("comparison", tuple(findings), house.id, {"earlier": len(earlier)})
 
 
-def _against(report: Report, new: Release, old: Release, data: Any, house: Profile) -> Iterator[Finding]:
+def _against(report: Report, new: Release, old: Release, data: Any, house: Profile, seen: Seen) -> Iterator[Finding]:
     """Cells of equal labels whose populations differ by a few."""
     before = TableSpec.from_dict(old.spec)
     dims = set(before.dimensions) & set(report.spec.dimensions)
@@ -150,7 +154,7 @@ def _against(report: Report, new: Release, old: Release, data: Any, house: Profi
     yield from _changed(report.spec, before, new, old, house)
     if (before.where, before.missing) == (report.spec.where, report.spec.missing):
         return
-    yield from _populations(report.spec, before, old, data, house)
+    yield from _populations(report.spec, before, old, data, house, seen)
 
 
 def _changed(spec: TableSpec, before: TableSpec, new: Release, old: Release, house: Profile) -> Iterator[Finding]:
@@ -173,24 +177,35 @@ def _changed(spec: TableSpec, before: TableSpec, new: Release, old: Release, hou
             )
 
 
-def _populations(spec: TableSpec, before: TableSpec, old: Release, data: Any, house: Profile) -> Iterator[Finding]:
+def _populations(
+    spec: TableSpec, before: TableSpec, old: Release, data: Any, house: Profile, seen: Seen
+) -> Iterator[Finding]:
     """Two filters, same cells: how many units are in one population and not in the other, counted on the data."""
+    shared = tuple(name for name in spec.dimensions if name in before.dimensions) or spec.dimensions[:1]
+    key = json.dumps([before.where.to_dict() if before.where else None, before.missing, shared])
+    if key not in seen:
+        seen[key] = list(_few(spec, before, shared, data, house))
+    for labels, units, words in seen[key]:
+        why = f"{units} people are in the {words} table and not in the other: subtracting shows them."
+        yield _found("differencing", replace(spec, rows=shared, columns=()), labels, old, why)
+
+
+def _few(
+    spec: TableSpec, before: TableSpec, shared: tuple[str, ...], data: Any, house: Profile
+) -> Iterator[tuple[tuple[str, ...], int, str]]:
+    """Cells (labels, units, which table) in which so few are in one population only that the house minds."""
     from output_checks.where import Group, Not
 
-    shared = tuple(name for name in spec.dimensions if name in before.dimensions) or spec.dimensions[:1]
     every = Group("all", ())
     now, then = spec.where or every, before.where or every
     for inside, outside, words in ((now, then, "new"), (then, now, "earlier")):
         only = Group("all", (inside, Not(outside)))
         counting = TableSpec(rows=shared, margins="all", unit=spec.unit, where=only, missing=spec.missing)
-        for cell in check(counting, data, house).cells:
-            units = cell.evidence["units"]
-            if units > 0 and below_limit(units, house.threshold):
-                labels = tuple(label_text(text) for text in cell.labels.values())
-                yield _found(
-                    "differencing", counting, labels, old,
-                    f"{units} people are in the {words} table and not in the other: subtracting shows them.",
-                )  # fmt: skip
+        e = check(counting, data, house).evidence
+        few = e.published & (e.units > 0) & below_limit(e.units, house.threshold)
+        for i in few.nonzero()[0].tolist():
+            labels = tuple(axis.text(int(code), spec.total) for axis, code in zip(e.axes, e.codes[i], strict=True))
+            yield labels, int(e.units[i]), words
 
 
 def _linked(new: Release, earlier: list[Release]) -> Iterator[Finding]:
