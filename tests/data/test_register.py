@@ -292,6 +292,67 @@ def test_nothing_of_the_work_stays(visits_world):
     assert list(visits_world.places.extracts.iterdir()) == []
 
 
+def test_files_that_change_while_they_are_read_are_refused(world, monkeypatch):
+    part = write_parquet(world.places, "acme", "visits", visits())
+    real = service.profile.measure
+
+    def slow(*arguments):
+        measured = real(*arguments)
+        with part.open("ab") as file:
+            file.write(b"more")
+        return measured
+
+    monkeypatch.setattr(service.profile, "measure", slow)
+    with pytest.raises(Conflict) as refusal:
+        register(world)
+    assert "changed while they were read" in refusal.value.message
+
+
+def test_free_text_and_many_values_show_no_categories(world):
+    table = pa.table(
+        {
+            "code": [f"C{i % 70}" for i in range(2000)],
+            "note": ["a note that somebody wrote about somebody else in a clinic, and so on"] * 2000,
+            "few": [f"v{i % 3}" for i in range(2000)],
+        }
+    )
+    write_parquet(world.places, "acme", "visits", table)
+    register(world, units=(), described={}, sensitivity=Sensitivity.de_personalised)
+    _, variables = shown(world)
+    assert variables["code"].categories is None
+    assert variables["note"].categories is None
+    assert variables["few"].categories == ["v0", "v1", "v2"]
+
+
+def test_too_many_columns_or_files_are_refused(world, monkeypatch):
+    from tre.data import sources
+
+    write_parquet(world.places, "acme", "visits", visits())
+    monkeypatch.setattr(sources, "MOST_COLUMNS", 5)
+    with pytest.raises(InvalidInput):
+        register(world)
+    monkeypatch.undo()
+    monkeypatch.setattr(sources, "MOST_FILES", 1)
+    write_parquet(world.places, "acme", "visits", visits(), "part-2")
+    with pytest.raises(InvalidInput):
+        register(world)
+
+
+def test_several_files_are_one_dataset(world):
+    write_parquet(world.places, "acme", "visits", visits())
+    write_parquet(world.places, "acme", "visits", visits(), "part-2")
+    register(world)
+    dataset, _ = shown(world)
+    assert (dataset.row_count, dataset.unit_count) == (600, 100)
+
+
+def test_places_come_from_the_settings(fresh_settings):
+    places = Places.from_settings(fresh_settings)
+    assert places.incoming == fresh_settings.state / "incoming"
+    assert places.extracts == fresh_settings.extracts
+    assert "dbname='datasets'" in places.database("datasets")
+
+
 @pytest.fixture
 def shared_table(data_db, world):
     """acme's schema with a table of every supported type, and beta's with a secret."""
