@@ -23,6 +23,7 @@ def dataset() -> None:
 @click.option("--organisation", default="")
 @shown("slug", "title", "organisation", "sensitivity", "row_count", "withdrawn_at")
 def list_datasets(organisation: str) -> Any:
+    """The catalogue: what may be asked for."""
     return call("GET", "/datasets", params={"organisation": organisation})
 
 
@@ -30,6 +31,7 @@ def list_datasets(organisation: str) -> Any:
 @click.argument("slug")
 @shown()
 def show_dataset(slug: str) -> Any:
+    """One dataset with its variables."""
     return call("GET", f"/datasets/{slug}")
 
 
@@ -68,6 +70,7 @@ def grant() -> None:
 @click.option("--dataset", default="")
 @shown("id", "project", "dataset", "decision", "columns", "pseudonymised", "delivery", "until", "ended_at")
 def list_grants(project: str, dataset: str) -> Any:
+    """The controllers' decisions that you may see, newest first."""
     return call("GET", "/grants", params={"project": project, "dataset": dataset})
 
 
@@ -118,6 +121,7 @@ def extract() -> None:
 @click.option("--dataset", default="")
 @shown("grant", "project", "dataset", "state", "state_since", "rows", "digest", "reason")
 def list_extracts(project: str, dataset: str) -> Any:
+    """The extracts that you may see, newest first."""
     return call("GET", "/extracts", params={"project": project, "dataset": dataset})
 
 
