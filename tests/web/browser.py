@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 CHROMIUM = Path(os.environ.get("TRE_CHROMIUM", "/usr/bin/chromium"))
 FLAGS = [
@@ -23,13 +23,11 @@ needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="NOT RUN: chro
 
 
 @contextmanager
-def chromium(**options: object) -> Iterator[BrowserContext]:
+def chromium() -> Iterator[Browser]:
+    """One browser; `with browser.new_context(…)` is one person's, with cookies of its own."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
-        yield context
-        context.close()
+        yield browser
         browser.close()
 
 

@@ -20,8 +20,9 @@ WIDTHS = {"wide": 1280, "narrow": 390}
 def test_screenshots(site: Site, tmp_path: Path):
     pages = furnish_story(site, tmp_path)
     SHOTS.mkdir(parents=True, exist_ok=True)
-    for width, pixels in WIDTHS.items():
-        with chromium(viewport={"width": pixels, "height": 900}, java_script_enabled=False) as context:
+    with chromium() as browser:
+        for width, pixels in WIDTHS.items():
+            context = browser.new_context(viewport={"width": pixels, "height": 900}, java_script_enabled=False)
             page = context.new_page()
             for name, (who, path, steps) in pages.items():
                 if who:
@@ -32,3 +33,4 @@ def test_screenshots(site: Site, tmp_path: Path):
                 for step in steps:
                     page.click(step)
                 page.screenshot(path=SHOTS / f"{name}-{width}.png", full_page=True)
+            context.close()

@@ -286,6 +286,7 @@ def test_lists_are_paged_and_searched(site: Site, desk: Desk):
     page = rita.open("/tre/requests")
     assert len(page.soup.select("tbody tr")) == 25
     page = rita.open(next(link for link in page.links() if "after=" in link))
-    assert [row.th.a.get_text() for row in page.soup.select("tbody tr")] == ["Result 1", "Result 0"]
+    titles = [row.th.a.find(string=True) for row in page.soup.select("tbody tr")]
+    assert titles == ["Result 1", "Result 0"]
     assert len(rita.open("/tre/requests?search=result+26").soup.select("tbody tr")) == 1
     assert rita.open("/tre/requests?state=nonsense").status == 422

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,7 @@ from tre.web.headers import SAFE_METHODS, check_origin, check_picture_origin, is
 PREFIX = "/tre"
 COOKIE = "tre-session"
 VIA = "web"
+DEEPEST = 6
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,11 @@ def session_token(cookie_headers: Iterable[str]) -> str:
     pairs = (part.strip().partition("=") for header in cookie_headers for part in header.split(";"))
     found = [value for name, _, value in pairs if name == COOKIE]
     if len(found) > 1:
-        raise Unauthenticated("More than one session arrived.", hint="Remove this site's cookies and sign in again.")
+        raise Unauthenticated(
+            "More than one session arrived: something on this site planted one. All are closed in this browser.",
+            hint="Sign in again. If it comes back, remove this site's cookies and tell an administrator.",
+            code="two_sessions",
+        )
     return found[0] if found else ""
 
 
@@ -129,6 +135,18 @@ def open_session(request: Request, response: Response, token: str) -> None:
 
 
 def close_session(request: Request, response: Response) -> None:
-    response.delete_cookie(
-        COOKIE, path=PREFIX, secure=is_https(request.url.scheme, request.headers), httponly=True, samesite="lax"
-    )
+    """Removes the session cookie at our path and wherever below it a planted one could stand for this address."""
+    secure = is_https(request.url.scheme, request.headers)
+    for path in paths_of(request.url.path):
+        response.delete_cookie(COOKIE, path=path, secure=secure, httponly=True, samesite="lax")
+
+
+def paths_of(path: str) -> list[str]:
+    """Every cookie path (RFC 6265 section 5.1.4) under which a cookie is sent to this address, ours first."""
+    parts = path.removeprefix(PREFIX).strip("/").split("/")[:DEEPEST]
+    found = [PREFIX, f"{PREFIX}/"]
+    for count in range(1, len(parts) + 1):
+        if all(re.fullmatch(r"[A-Za-z0-9._~-]+", part) for part in parts[:count]):
+            below = "/".join((PREFIX, *parts[:count]))
+            found += [below, f"{below}/"]
+    return found
