@@ -45,7 +45,8 @@ def configuration(settings: Settings) -> str:
     """The server's whole configuration.
 
     Raft insists on a cluster listener, and that exists only beside a TCP listener: ours takes any free loopback port
-    and admits only clients with a certificate of an authority whose key was thrown away when it was made.
+    and admits only clients with a certificate of an authority whose key was thrown away when it was made. The audit
+    file's path is kept inside the storage, so it is relative: the server runs in the state folder, wherever that lies.
     """
     own = folder(settings)
     closed = closed_listener_files(own)
@@ -80,7 +81,7 @@ seal "static" {{
 }}
 audit "file" "file" {{
   options {{
-    file_path = {quoted(own / "audit.log")}
+    file_path = {quoted(own.relative_to(settings.state) / "audit.log")}
     mode = "0600"
   }}
 }}
