@@ -223,7 +223,7 @@ def test_an_output_does_not_call_out(browser: Browser):
     )
     open_notebook(browser, "outside", f"from IPython.display import HTML\nHTML({page!r})")
     run_cell(browser, 0)
-    for _ in range(300):
+    for _ in range(1200):
         browser.page.wait_for_timeout(100)
         if "log: all tried" in browser.console:
             break
