@@ -14,37 +14,43 @@ from tre.demo.governance import OTHER_PROJECT, PROJECT
 from tre.demo.kernel import Kernel
 from tre.demo.stage import Stage, Unexpected
 
-LOAD = """
+READ_FILES = """
 import os, warnings; warnings.filterwarnings("ignore")
 import pandas as pd, psycopg
-rand = pd.concat([pd.read_parquet(os.path.join(d, f)) for d, _, fs in os.walk("/data/rand-hie") for f in fs if f.endswith(".parquet")])
-rossi = pd.concat([pd.read_parquet(os.path.join(d, f)) for d, _, fs in os.walk("/data/rossi") for f in fs if f.endswith(".parquet")])
+def read(dataset):
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(f"/data/{dataset}") for name in names]
+    return pd.concat([pd.read_parquet(path) for path in found if path.endswith(".parquet")])
+rand = read("rand-hie")
+"""
+LOAD_BOTH = """
+rossi = read("rossi")
 with psycopg.connect("service=project") as connection:
-    tables = connection.execute("select table_schema, table_name from information_schema.tables where table_schema not in ('pg_catalog', 'information_schema')").fetchall()
-    rows = connection.execute('select count(*) from "%s"."%s"' % tables[0]).fetchone()[0]
+    rows = connection.execute("select count(*) from rand_hie").fetchone()[0]
 print({"files": len(rand), "database": rows, "pseudonym": str(rand["record"].iloc[0])})
 """
-OTHER = """
-import os, pandas as pd
-rand = pd.concat([pd.read_parquet(os.path.join(d, f)) for d, _, fs in os.walk("/data/rand-hie") for f in fs if f.endswith(".parquet")])
-print({"pseudonym": str(rand["record"].iloc[0])})
-"""
+LOAD = READ_FILES + LOAD_BOTH
+OTHER = READ_FILES + 'print({"pseudonym": str(rand["record"].iloc[0])})'
 ANALYSE = """
 import output_checks as oc, release, statsmodels.formula.api as smf
 import matplotlib; matplotlib.use("Agg"); import matplotlib.pyplot as plt
 health = {"rows": ["hlthp"], "columns": ["idp"], "unit": "record"}
 marriage = {"rows": ["race"], "columns": ["mar"], "unit": "participant"}
-oc.check(oc.TableSpec.from_dict(health), rand).write_csv("health.csv")
+oc.check(oc.TableSpec.from_dict(health), rand).suppress().write_csv("health.csv")
 pd.crosstab(rossi.race, rossi.mar).reset_index().melt("race", value_name="count").to_csv("marriage.csv", index=False)
 model = smf.ols("mdvis ~ idp + lncoins + hlthp + disea", rand).fit()
 means = rand.groupby("idp").mdvis.mean()
-figure, axis = plt.subplots(figsize=(4, 3)); axis.bar(["no deductible", "deductible"], means); axis.set_ylabel("mean visits")
+figure, axis = plt.subplots(figsize=(4, 3))
+axis.bar(["no deductible", "deductible"], means); axis.set_ylabel("mean visits")
 figure.tight_layout(); figure.savefig("visits.png", dpi=80)
-print({"r2": round(model.rsquared, 4), "n": int(model.nobs)})
+print({"r2": round(float(model.rsquared), 4), "n": int(model.nobs)})
 """
 SUBMIT = """
-tables = {"health.csv": release.Table("rand-hie", health, rand), "marriage.csv": release.Table("rossi", marriage, rossi)}
-about = dict(title="Visits, health and marriage", context="Tables 1 and 2 and figure 1 of the report.", controls="Threshold 10.")
+tables = {
+    "health.csv": release.Table("rand-hie", health, rand),
+    "marriage.csv": release.Table("rossi", marriage, rossi),
+}
+context = "Tables 1 and 2 and figure 1 of the report."
+about = dict(title="Visits, health and marriage", context=context, controls="Threshold 10.")
 files = ["health.csv", "visits.png", "marriage.csv"]
 try:
     release.submit(files, tables=tables, **about)
@@ -52,7 +58,15 @@ try:
 except release.PreflightFailed as failed:
     print({"preflight": str(failed)})
 """
-DESPITE = 'receipt = release.submit(files, tables=tables, despite_findings=True, **about)\nprint({"request": receipt.request})'
+DESPITE = """
+receipt = release.submit(files, tables=tables, despite_findings=True, **about)
+print({"request": receipt.request})
+"""
+READ = """
+found = [(f["name"], x) for f in release.status(receipt)["files"] for x in f["findings"] if x["severity"] == "fail"]
+cells = [", ".join(f"{key}={value}" for key, value in x["cell"].items()) for _, x in found]
+print({"findings": [f"{name} [{cell}]: {x['why']}" for (name, x), cell in zip(found, cells)]})
+"""
 MEND = """
 report = oc.check(oc.TableSpec.from_dict(marriage), rossi)
 report.suppress().write_csv("marriage.csv")
@@ -110,7 +124,8 @@ class Analysis:
             raise Unexpected(f"files and database differ: {seen}")
         if seen["pseudonym"] == other["pseudonym"]:
             raise Unexpected("two projects see the same pseudonym")
-        return f"{seen['files']} rows both ways; the same person is {seen['pseudonym'][:8]}… here, {other['pseudonym'][:8]}… there"
+        shown = f"first pseudonym {seen['pseudonym'][:8]}… here, {other['pseudonym'][:8]}… in the other project"
+        return f"{seen['files']} rows both ways; {shown}"
 
     def analyse(self) -> str:
         """Counts, a regression and a figure in the notebook's kernel."""
@@ -129,12 +144,12 @@ class Analysis:
     def returned(self) -> str:
         """The platform makes the table again from the pinned extract and returns the request with the finding."""
         request = self.wait_for("returned")
-        findings = [
-            finding for file in request["files"] for finding in file["findings"] if finding["severity"] == "fail"
-        ]
-        if not findings:
-            raise Unexpected(f"returned without a finding: {request}")
-        return f"returned: {findings[0]['why'][:120]}"
+        if any(finding["cell"] for file in request["files"] for finding in file["findings"]):
+            raise Unexpected("a cell is named outside the workspace")
+        seen = printed(self.kernels["rhea"].must(READ).text)
+        if not any("race=0" in line and "mar=1" in line for line in seen["findings"]):
+            raise Unexpected(f"no finding names the cell: {seen}")
+        return f"returned; inside the workspace: {seen['findings'][0][:120]}"
 
     def mend(self) -> str:
         """The researcher suppresses and sends a new version, which passes on to review."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as parquet
 
 from tre.data.engine import quote
 from tre.data.table import schema_of
@@ -23,7 +23,7 @@ _INTEGERS = ("record", "mdvis", "idp", "hlthg", "hlthf", "hlthp")
 
 def load_rand(conninfo: str, organisation: str) -> int:
     """Makes the organisation's schema and the table anew in the shared database; returns the number of rows."""
-    from statsmodels.datasets import randhie  # type: ignore[import-untyped]
+    from statsmodels.datasets import randhie
 
     frame = randhie.load_pandas().data
     frame.insert(0, "record", range(1, len(frame) + 1))
@@ -42,7 +42,7 @@ def load_rand(conninfo: str, organisation: str) -> int:
 
 def write_rossi(incoming: Path, organisation: str) -> Path:
     """Writes the file into the organisation's part of the incoming folder; returns the folder."""
-    from lifelines.datasets import load_rossi  # type: ignore[import-untyped]
+    from lifelines.datasets import load_rossi
 
     frame = load_rossi()
     frame.insert(0, "participant", range(1, len(frame) + 1))

@@ -21,7 +21,7 @@ OTHER_PROJECT = "prison-health"
 RAND_COLUMNS = ("record", "mdvis", "lncoins", "idp", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp")
 ROSSI_COLUMNS = ("participant", "week", "arrest", "fin", "age", "race", "wexp", "mar", "paro", "prio")
 
-RAND = {
+RAND: dict[str, Any] = {
     "slug": "rand-hie",
     "title": "RAND Health Insurance Experiment",
     "description": "Visits to doctors by people on different health insurance plans, 1974 to 1982.",
@@ -40,7 +40,7 @@ RAND = {
         "hlthp": {"description": "Poor self-rated health: 1 yes"},
     },
 }
-ROSSI = {
+ROSSI: dict[str, Any] = {
     "slug": "rossi",
     "title": "Recidivism of released prisoners",
     "description": "432 people released from prisons in Maryland, followed for a year.",
@@ -140,12 +140,12 @@ class Governance:
             "purpose": "To measure how plans with and without deductibles change the use of care by health.",
             "public_benefit": "Better health insurance: the findings are published and given to the ministry.",
             "legal_basis": "Research in the public interest.",
-            "risk_of_sharing": "Rare combinations of illness and plan might be recognised by someone who knows a person.",
+            "risk_of_sharing": "Rare combinations of illness and plan might be recognised by somebody who knows them.",
             "cost_of_withholding": "Plans go on being designed without evidence; ill people go on staying away.",
             "end_date": str(date.today() + timedelta(days=365)),
             "team": team,
         }
-        asks = {"rand-hie": RAND_COLUMNS, "rossi": ROSSI_COLUMNS}
+        asks: dict[str, tuple[str, ...]] = {"rand-hie": RAND_COLUMNS, "rossi": ROSSI_COLUMNS}
         browser.propose(fields, asks)
 
     def decide(self) -> str:

@@ -42,7 +42,7 @@ class Outcome:
         self.stage.login("rhea")
         vote = ("request", "vote", self.request, "--choice", "approve")
         own = self.stage.refused("rhea", *vote, code="own_request")
-        member = self.stage.refused("milo", *vote, code="project_member")
+        member = self.stage.refused("milo", *vote, code="own_project")
         return f"{own} {member}"
 
     def first_vote(self) -> str:
@@ -65,13 +65,14 @@ class Outcome:
         seen = self.stage.tre("dana", "request", "show", self.request)
         if any(file["votes"] for file in seen["files"]) or "Fine." in json.dumps(seen):
             raise Unexpected("the second checker reads the first one's vote")
-        return f"chen looked at {len(looked)} files and voted; dana sees {seen['reviews']} of {seen['required']} reviews, no vote"
+        count = f"{seen['reviews']} of {seen['required']} reviews"
+        return f"chen looked at {len(looked)} files and voted; dana sees {count}, no vote"
 
     def second_vote(self) -> str:
         """Dana looks and votes; then, and only then, one of them decides."""
         for number in ("1", "2", "3"):
             self.stage.tre("dana", "request", "view", self.request, number)
-        early = self.stage.refused("dana", "request", "decide", self.request, "approve", code="conflict")
+        early = self.stage.refused("dana", "request", "decide", self.request, "approve", code="votes_missing")
         self.stage.tre("dana", "request", "vote", self.request, "--choice", "approve", "--comment", "Agreed.")
         self.stage.tre("dana", "request", "decide", self.request, "approve")
         return f"two approvals; a decision before that was refused: {early}"
@@ -91,7 +92,8 @@ class Outcome:
         key = self.stage.tre("rhea", "request", "public-key")["public_key"]
         self.stage.tre("rhea", "request", "verify", str(crate), "--public-key", key)
         self._altered_crate(crate, key)
-        return f"3 files byte for byte; crate {hashlib.sha256(crate.read_bytes()).hexdigest()[:16]}… verifies, altered it does not"
+        digest = hashlib.sha256(crate.read_bytes()).hexdigest()
+        return f"3 files byte for byte; crate {digest[:16]}… verifies, altered it does not"
 
     def _altered_crate(self, crate: Path, key: str) -> None:
         altered = self.folder / "altered.zip"
@@ -131,7 +133,7 @@ class Outcome:
     def recall(self) -> str:
         self.stage.tre("ada", "request", "recall", self.request, "--reason", "The demonstration ends with a recall.")
         target = str(self.folder / "late.csv")
-        return self.stage.refused("rhea", "request", "download", self.request, target, "--file", "1", code="conflict")
+        return self.stage.refused("rhea", "request", "download", self.request, target, "--file", "1", code="recalled")
 
     def audit(self) -> str:
         """Chain and signed head hold; a copy with one word changed, and one cut short, are found."""

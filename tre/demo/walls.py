@@ -11,6 +11,8 @@ import psutil
 from tre.demo.analysis import Analysis, printed
 from tre.demo.browser import Browser
 from tre.demo.stage import Stage, Unexpected
+from tre.door.places import ROOT, Places
+from tre.workspaces.runtime import SandboxRuntime
 
 INSIDE = """
 import os, pathlib, socket, psycopg
@@ -37,7 +39,10 @@ found = {
 }
 print(found)
 """
-SESSION = "held = psycopg.connect('service=project', autocommit=True); print({'held': held.execute('select 1').fetchone()[0]})"
+SESSION = """
+held = psycopg.connect("service=project", autocommit=True)
+print({"held": held.execute("select 1").fetchone()[0]})
+"""
 
 
 @dataclass
@@ -79,27 +84,22 @@ class Walls:
 
     def stop(self) -> str:
         """The lease is revoked, the open database session ends, the sandbox is gone."""
-        rhea = self.analysis.kernels["rhea"]
-        rhea.must(SESSION)
+        self.analysis.kernels["rhea"].must(SESSION)
         live = self.stage.tre("ada", "workspace", "list", "--live")
-        mine = next(workspace for workspace in live if workspace["username"] == "rhea")
-        inside = self._processes(mine["id"])
+        mine = next(workspace["id"] for workspace in live if workspace["username"] == "rhea")
+        inside = self._processes(mine)
         start = time.monotonic()
-        self.stage.tre("rhea-cli", "workspace", "stop", mine["id"]) if False else self.stage.tre(
-            "ada", "workspace", "stop", mine["id"], "--reason", "End of the analysis."
-        )
-        ended = self._wait_for_session_end(mine["id"], start)
-        until = time.monotonic() + 10
-        while self._processes(mine["id"]) and time.monotonic() < until:
-            time.sleep(0.1)
-        if left := self._processes(mine["id"]):
+        self.stage.tre("ada", "workspace", "stop", mine, "--reason", "End of the analysis.")
+        ended = self._wait_for_session_end(start)
+        _, left = psutil.wait_procs(inside, timeout=10)
+        if left or not inside:
             raise Unexpected(f"processes are left: {left}")
-        shown = self.stage.tre("ada", "workspace", "show", mine["id"])
+        shown = self.stage.tre("ada", "workspace", "show", mine)
         if shown["credential"] != "revoked":
             raise Unexpected(f"the login was not revoked: {json.dumps(shown)}")
-        return f"login revoked, session ended after {ended:.1f} s, {len(inside)} processes gone"
+        return f"login revoked, session ended within {ended:.1f} s, all {len(inside)} processes gone"
 
-    def _wait_for_session_end(self, workspace: str, start: float) -> float:
+    def _wait_for_session_end(self, start: float) -> float:
         import psycopg
 
         question = "select count(*) from pg_stat_activity where usename like 'w\\_%%' and datname = any(%s)"
@@ -112,10 +112,11 @@ class Walls:
                 time.sleep(0.05)
         raise Unexpected("the open database session did not end within 5 s")
 
-    def _processes(self, workspace: str) -> list[int]:
-        """Processes of the platform's user that carry the workspace's name or run in its sandbox's session."""
-        found = []
-        for process in psutil.process_iter(["pid", "cwd", "cmdline"]):
-            if any(workspace in part for part in process.info["cmdline"] or []):
-                found.append(process.info["pid"])
-        return found
+    def _processes(self, workspace: str) -> list[psutil.Process]:
+        """The workspace's keeper and everything below it, sandbox included, as this machine sees them."""
+        runtime = SandboxRuntime(Places(self.stage.settings).workspaces, ROOT / ".workspace-env")
+        status = runtime.status({"workspace_id": workspace})
+        if status is None:
+            return []
+        keeper = psutil.Process(status.pid)
+        return [keeper, *keeper.children(recursive=True)]
