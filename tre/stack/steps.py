@@ -18,7 +18,9 @@ from tre.data.sources import Places
 from tre.door.places import ROOT
 from tre.door.places import Places as DoorPlaces
 from tre.outputs import checking, release
+from tre.outputs import steps as outputs
 from tre.outputs.evidence import Snapshot
+from tre.outputs.keeping import collect_orphans
 from tre.workspaces.controller import converge
 from tre.workspaces.model import Workspace
 from tre.workspaces.runtime import SandboxRuntime
@@ -67,6 +69,8 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         Step("tidy", tidy, 600.0),
         Step("check", lambda: checking.step(db, desk), 0.3),
         Step("release", lambda: release.step(db, press), 0.5),
+        Step("expire", lambda: outputs.expire(db), 10.0),
+        Step("collect", lambda: collect_orphans(db, platform.content) > 0, 600.0),
         Step("control", control, 2.0),
         Step("sign", sign, 60.0),
     )
