@@ -33,10 +33,14 @@ class OutputCheckError(Exception):
 
 
 class BadInput(OutputCheckError):
+    """A specification, profile or argument is wrong."""
+
     code = "bad_input"
 
 
 class Unreadable(OutputCheckError):
+    """Data or a published file could not be read; blocked until it can."""
+
     code = "unreadable"
 
 

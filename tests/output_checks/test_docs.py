@@ -1,0 +1,43 @@
+"""The documentation's examples run, its tables are complete, and the tutorial notebook runs."""
+
+import json
+import re
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import output_checks as oc
+from output_checks.rules import RULES
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "output-checks.md").read_text(encoding="utf-8")
+
+
+def test_examples_run_one_after_the_other():
+    namespace = {}
+    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+        exec(compile(block, "docs/output-checks.md", "exec"), namespace)
+    assert namespace["session"].questions() == []
+
+
+def test_every_rule_key_and_statistic_is_documented():
+    for rule in RULES:
+        assert f"`{rule.id}`" in PAGE
+    for key in oc.TableSpec(rows="a").__dataclass_fields__:
+        assert f"`{key}`" in PAGE or key == "total"
+
+
+def test_every_public_name_has_a_docstring():
+    for name in oc.__all__:
+        assert (getattr(oc, name).__doc__ or "").strip(), name
+
+
+def test_the_tutorial_runs():
+    notebook = json.loads((DOCS / "output-checks-tutorial.ipynb").read_text(encoding="utf-8"))
+    namespace = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), "tutorial", "exec"), namespace)
+    assert namespace["session"].questions() == []
