@@ -2,7 +2,10 @@
 
 import gzip
 import io
+import os
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -131,3 +134,24 @@ def test_a_hostile_backup_does_not_break_out(other_settings: Settings, tmp_path:
         backup.restore(other_settings, file)
     assert list(other_settings.state.parent.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_by_command_through_standard_output_and_input(
+    fresh_settings: Settings, other_settings: Settings, tmp_path: Path
+):
+    a_state(fresh_settings)
+    command, file = [sys.executable, "-m", "tre.stack.backup"], tmp_path / "backup"
+    with file.open("wb") as output:
+        subprocess.run(
+            [*command, "save"], env={**os.environ, **fresh_settings.environment()}, stdout=output, check=True
+        )
+    for code in (0, 4):
+        with file.open("rb") as source:
+            there = {**os.environ, **other_settings.environment()}
+            done = subprocess.run(
+                [*command, "load"], env=there, stdin=source, capture_output=True, text=True, check=False
+            )
+        assert done.returncode == code, done.stderr
+    assert "is not empty" in done.stderr
+    assert (other_settings.state / "content" / "ab").read_text() == "bytes"
+    assert subprocess.run([*command, "svae"], capture_output=True, check=False).returncode == 2

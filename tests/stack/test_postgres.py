@@ -35,6 +35,7 @@ def test_configuration_listens_on_the_socket_only_and_keeps_statements_out_of_th
         "shared_buffers": "64MB",
         "io_method": "sync",
         "max_worker_processes": "4",
+        "temp_file_limit": "8GB",
         "max_logical_replication_workers": "0",
         "max_wal_senders": "0",
         "wal_level": "minimal",

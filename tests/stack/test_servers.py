@@ -16,9 +16,11 @@ from tests.stack.toys import is_ready, part_of, supervising, wait_until
 from tre.credentials import Secrets
 from tre.errors import TreError
 from tre.settings import Settings
-from tre.stack import openbao, process, status
+from tre.stack import cgroups, openbao, process, status
 
 SERVERS = "tests.stack.server_parts"
+#: What appears in the state folder as the first run goes on.
+MOMENTS = ("servers/postgres-state", "secrets/openbao-recovery.json", "secrets/openbao-login.json")
 NAMES = ("postgres-state", "postgres-data", "openbao", "migrations")
 
 
@@ -80,6 +82,15 @@ def test_the_servers_processes_show_no_secret(platform: Settings):
         assert not any(word in log.read_bytes() for word in words), log
 
 
+def test_the_data_server_is_confined(platform: Settings):
+    groups = cgroups.from_environment(os.environ)
+    if "memory" not in groups:
+        pytest.skip("no control groups were handed over")
+    group = Path(groups["memory"]) / "part-postgres-data"
+    assert part_of(platform, "postgres-data").pid in map(int, (group / "cgroup.procs").read_text().split())
+    assert len((group / "cgroup.procs").read_text().split()) > 3
+
+
 def test_every_file_of_the_state_folder_is_ours_alone(platform: Settings):
     for folder in (platform.state, platform.run):
         assert folder.stat().st_mode & 0o077 == 0
@@ -102,9 +113,7 @@ def test_a_killed_supervisor_and_all_its_servers_come_back(fresh_settings: Setti
         assert Secrets.from_settings(fresh_settings).pseudonym_key("kept") == key
 
 
-@pytest.mark.parametrize(
-    "moment", ["servers/postgres-state", "secrets/openbao-recovery.json", "secrets/openbao-login.json"]
-)
+@pytest.mark.parametrize("moment", MOMENTS if os.environ.get("TRE_TEST_LONG") else MOMENTS[1:2])
 def test_a_first_run_killed_at_any_moment_is_finished_by_the_next(fresh_settings: Settings, moment: str):
     with supervising(fresh_settings, SERVERS) as child:
         wait_until(lambda: (fresh_settings.state / moment).exists(), 30)

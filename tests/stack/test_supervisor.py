@@ -11,10 +11,10 @@ import pytest
 from tests.stack.toys import is_ready, part_of, supervising, toy, wait_until
 from tre.errors import Conflict, Unavailable
 from tre.settings import Settings
-from tre.stack import process, status
+from tre.stack import cgroups, process, status
 from tre.stack.part import Part, check_parts, environment
 from tre.stack.status import PartStatus, State
-from tre.stack.supervisor import Supervisor, only_one
+from tre.stack.supervisor import Supervisor, only_one, total_memory
 
 TOYS = "tests.stack.toy_parts"
 NAMES = ("first", "second", "third")
@@ -178,6 +178,23 @@ def test_a_torn_status_file_is_no_error(fresh_settings: Settings):
         ):
             status.status_file(fresh_settings).write_text(text)
             assert status.read(fresh_settings) == []
+
+
+def test_a_part_that_takes_too_much_memory_is_killed_and_comes_back(fresh_settings: Settings):
+    if "memory" not in cgroups.from_environment(os.environ):
+        pytest.skip("no control groups were handed over")
+    greedy = "import threading\nif not os.path.exists(os.environ['TRE_RUN'] + '/was'):\n"
+    greedy += (
+        "    open(os.environ['TRE_RUN'] + '/was', 'w')\n    time.sleep(0.3)\n    x = b'x' * (1 << 30)\ntime.sleep(600)"
+    )
+    share = 128 * 1024**2 / total_memory()
+
+    def wait(supervisor: Supervisor) -> None:
+        wait_until(lambda: supervisor.states["a"].restarts == 1 and supervisor.ready["a"].is_set())
+
+    changes = run(fresh_settings, (toy("a", greedy, memory_share=share), toy("b")), wait)
+    (again,) = [change for change in changes if change.state == State.restarting]
+    assert (again.name, again.reason) == ("a", "its process ended with signal SIGKILL")
 
 
 def test_status_states_memory(fresh_settings: Settings):

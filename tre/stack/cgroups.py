@@ -68,6 +68,24 @@ def delegate_v2(group: Path, uid: int) -> dict[str, str]:
     return dict.fromkeys(wanted, str(group))
 
 
+def confine(groups: Mapping[str, str], name: str, pid: int, memory: int) -> bool:
+    """Put a process, and what it starts from now on, into a group of its own with at most `memory` bytes.
+
+    Returns False where no group was handed over; then nothing is changed.
+    """
+    if "memory" not in groups:
+        return False
+    group = Path(groups["memory"]) / name
+    limit = "memory.max" if (group.parent / "cgroup.controllers").exists() else "memory.limit_in_bytes"
+    try:
+        group.mkdir(exist_ok=True)
+        (group / limit).write_text(str(memory))
+        (group / "cgroup.procs").write_text(str(pid))
+    except OSError:
+        return False
+    return True
+
+
 def turn_on(group: Path, controllers: list[str]) -> None:
     (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
 

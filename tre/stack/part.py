@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tre.settings import Settings
@@ -46,7 +46,8 @@ class Part:
     one_shot: bool = False
     start_seconds: float = 60.0
     stop_seconds: float = 10.0
-    tags: frozenset[str] = field(default_factory=frozenset)
+    #: Share of the machine's memory that the part and its children may take, where control groups are at hand; 0: all.
+    memory_share: float = 0.0
 
 
 def check_parts(parts: tuple[Part, ...]) -> None:

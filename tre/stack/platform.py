@@ -56,6 +56,8 @@ def servers() -> tuple[Part, ...]:
             argv=lambda settings: databases.data_server(settings).argv(),
             ready=lambda settings: postgres.is_ready(settings.data_database),
             prepare=prepare_data,
+            # A login may ask for as much work memory as it likes: one project must not take the machine down.
+            memory_share=0.25,
             stop_signal=signal.SIGINT,
             environment=server_environment,
         ),

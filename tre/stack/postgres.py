@@ -56,6 +56,8 @@ def configuration(server: Server) -> dict[str, str]:
         "shared_buffers": f"{server.shared_buffers_mb}MB",
         "io_method": "sync",
         "max_worker_processes": "4",
+        # Of one session; the disk is everyone's.
+        "temp_file_limit": "8GB",
         "max_logical_replication_workers": "0",
         "max_wal_senders": "0",
         "wal_level": "minimal",

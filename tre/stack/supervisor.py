@@ -20,7 +20,7 @@ from typing import Any
 
 from tre.errors import Conflict, TreError, Unavailable
 from tre.settings import Settings, make_private_folder
-from tre.stack import process, status
+from tre.stack import cgroups, process, status
 from tre.stack.part import Part, check_parts
 from tre.stack.status import PartStatus, State
 
@@ -51,6 +51,7 @@ class Supervisor:
         self.ready = {part.name: asyncio.Event() for part in parts}
         self.ended = {part.name: asyncio.Event() for part in parts}
         self.stop = asyncio.Event()
+        self.groups = cgroups.from_environment(os.environ)
         self.was_ready = False
         self.failure = ""
         own = process.identify(os.getpid())
@@ -138,6 +139,8 @@ class Supervisor:
             stop_signal=part.stop_signal,
             folder=self.settings.state,
         )
+        if part.memory_share:
+            cgroups.confine(self.groups, f"part-{part.name}", child.pid, int(part.memory_share * total_memory()))
         identity = process.identify(child.pid)
         self.change(part, State.starting, pid=child.pid, started=identity.started if identity else 0)
         return child
@@ -214,6 +217,11 @@ async def exit_of(child: subprocess.Popen[bytes]) -> None:
         loop.remove_reader(descriptor)
         os.close(descriptor)
     child.wait()
+
+
+def total_memory() -> int:
+    """Bytes of the machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def words_for(child: subprocess.Popen[bytes]) -> str:
