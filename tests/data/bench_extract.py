@@ -93,8 +93,9 @@ def measured(name: str, folder: Path) -> dict[str, float]:
 def one(name: str, folder: Path) -> dict[str, float]:
     began = time.perf_counter()
     rows = {"copy": run_copy, "extract": run_extract}[name](folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": time.perf_counter() - began, "peak_bytes": peak, "rows": rows}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds, cpu = time.perf_counter() - began, used.ru_utime + used.ru_stime
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_bytes": used.ru_maxrss * 1024, "rows": rows}
 
 
 def compare(rows: int, people: int, repeat: int) -> dict[str, object]:
@@ -112,10 +113,34 @@ def compare(rows: int, people: int, repeat: int) -> dict[str, object]:
         "extract_seconds": [round(extract["seconds"], 3) for _, extract in runs],
         "ratio": round(statistics.median(ratios), 3),
         "ratio_limit": 2.3,
+        "cpu_ratio": round(statistics.median(e["cpu_seconds"] / c["cpu_seconds"] for c, e in runs), 3),
         "peak_bytes": max(extract["peak_bytes"] for _, extract in runs),
         "peak_bytes_limit": 2 * 10**9,
         "same_rows": all(copy["rows"] == extract["rows"] for copy, extract in runs),
     }
+
+
+def run() -> list[dict[str, object]]:
+    """For `make bench`."""
+    found = compare(10_000_000, 1_000_000, 5)
+    seconds = {name: statistics.median(found[f"{name}_seconds"]) for name in ("copy", "extract")}  # type: ignore[call-overload]
+    return [
+        {
+            "what": "extract of 10 million rows of 1 million people, pseudonymised",
+            "ours": f"{seconds['extract']:.1f} s",
+            "other": f"{seconds['copy']:.1f} s (DuckDB's COPY of the same rows)",
+            "ratio": found["ratio"],
+            "goal": "≤ 2.3",
+            "met": found["ratio"] <= 2.3 and found["same_rows"],  # type: ignore[operator]
+            "detail": found,
+        },
+        {
+            "what": "peak memory of that extract",
+            "ours": f"{found['peak_bytes'] / 1e9:.2f} GB",  # type: ignore[operator]
+            "goal": "≤ 2 GB",
+            "met": found["peak_bytes"] <= 2 * 10**9,  # type: ignore[operator]
+        },
+    ]
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ class Recipe:
     pseudonymised: tuple[str, ...]
     rows: dict[str, Any] | None
     variables: tuple[Variable, ...]
-    salt: int = field(default_factory=lambda: secrets.randbits(62))
+    salt: int = field(default_factory=lambda: secrets.randbits(31))
 
     @classmethod
     def of(cls, grant: Grant) -> Recipe:

@@ -15,7 +15,8 @@ import duckdb
 
 from tre.errors import InvalidInput, TreError, Unavailable
 
-MEMORY = "1500MB"
+#: Arrow tables and Python come on top of it: an extract stays below 2 GB.
+MEMORY = "1300MB"
 #: Kinds of variables by DuckDB's type; what is not here is not registered.
 KINDS = {
     "VARCHAR": "text",
