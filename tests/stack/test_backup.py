@@ -19,6 +19,7 @@ from tre.credentials import Secrets
 from tre.errors import Broken, Conflict
 from tre.settings import Settings
 from tre.stack import backup
+from tre.stack.supervisor import only_one
 
 
 @pytest.fixture
@@ -54,6 +55,12 @@ def test_a_backup_restored_elsewhere_has_everything(fresh_settings: Settings, ot
             assert db.execute("SELECT current_user").fetchone() == (lease.username,)
 
 
+def left(settings: Settings) -> list[str]:
+    """What a refused restore left behind."""
+    beside = [path.name for path in settings.state.parent.iterdir() if path not in (settings.state, settings.run)]
+    return beside + [path.name for path in settings.state.iterdir() if path.name not in backup.LEFT_OUT]
+
+
 def a_state(settings: Settings) -> bytes:
     """A small state folder and its backup."""
     for name, text in (("content/ab", "bytes"), ("secrets/key", "secret"), ("logs/x.log", "log"), ("run/x", "x")):
@@ -76,7 +83,9 @@ def test_files_links_folders_and_modes_are_kept_logs_and_sockets_are_not(
     assert (other_settings.state / "content" / "ab").read_text() == "bytes"
     assert (other_settings.state / "secrets" / "key").stat().st_mode & 0o777 == 0o600
     assert (other_settings.state / "link").readlink() == Path("content/ab")
-    assert sorted(path.name for path in other_settings.state.iterdir()) == ["content", "empty", "link", "secrets"]
+    assert sorted(path.name for path in other_settings.state.iterdir()) == [
+        *("content", "empty", "link", "lock", "logs", "secrets")
+    ]
 
 
 def test_a_restore_never_overwrites(fresh_settings: Settings):
@@ -91,7 +100,13 @@ def test_a_backup_cut_anywhere_is_refused_and_leaves_nothing(fresh_settings: Set
     for length in [0, 1, 20, *range(40, len(data) - 8, 37)]:
         with pytest.raises(Broken):
             backup.restore(other_settings, io.BytesIO(data[:length]))
-        assert list(other_settings.state.parent.iterdir()) == []
+        assert left(other_settings) == []
+
+
+def test_nothing_starts_after_a_restore_that_was_broken_off(other_settings: Settings):
+    (other_settings.state / "restoring").mkdir(parents=True)
+    with pytest.raises(Broken, match="broken off"), only_one(other_settings):
+        pass
 
 
 def test_a_changed_file_is_found(fresh_settings: Settings, other_settings: Settings):
@@ -99,7 +114,7 @@ def test_a_changed_file_is_found(fresh_settings: Settings, other_settings: Setti
     assert plain.count(b"bytes\0") == 1
     with pytest.raises(Broken, match="was changed"):
         backup.restore(other_settings, io.BytesIO(gzip.compress(plain.replace(b"bytes\0", b"bytez\0"))))
-    assert not other_settings.state.exists()
+    assert left(other_settings) == []
 
 
 @pytest.mark.parametrize("kind", ["above", "absolute", "through link", "device", "fifo", "hard link", "twice"])
@@ -132,7 +147,7 @@ def test_a_hostile_backup_does_not_break_out(other_settings: Settings, tmp_path:
     file.seek(0)
     with pytest.raises(Broken):
         backup.restore(other_settings, file)
-    assert list(other_settings.state.parent.iterdir()) == []
+    assert left(other_settings) == []
     assert list(tmp_path.iterdir()) == []
 
 

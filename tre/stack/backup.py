@@ -26,7 +26,7 @@ from typing import IO
 from tre.errors import Broken, Conflict, TreError
 from tre.settings import Settings, make_private_folder
 from tre.stack.ordinary import ensure_ordinary
-from tre.stack.supervisor import only_one
+from tre.stack.supervisor import RESTORING, only_one
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -118,19 +118,23 @@ def restore(settings: Settings, source: IO[bytes]) -> list[Entry]:
     Raises Conflict where the state folder holds something already, Broken where the backup is not whole or was changed;
     then nothing is left.
     """
-    if settings.state.exists() and any(path.name not in LEFT_OUT for path in settings.state.iterdir()):
-        raise Conflict(f"{settings.state} is not empty", hint="Move it away, or set TRE_STATE to an empty folder.")
-    new = settings.state.with_name(settings.state.name + ".restoring")
-    shutil.rmtree(new, ignore_errors=True)
-    make_private_folder(new)
-    try:
-        entries = unpack(new, source)
-        shutil.rmtree(settings.state, ignore_errors=True)
-        new.rename(settings.state)
-    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError) as error:
-        raise Broken(f"the backup cannot be read: {error}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with only_one(settings):
+        if any(path.name not in LEFT_OUT for path in settings.state.iterdir()):
+            raise Conflict(f"{settings.state} is not empty", hint="Move it away, or set TRE_STATE to an empty folder.")
+        new = settings.state / RESTORING
+        make_private_folder(new)
+        try:
+            entries = unpack(new, source)
+        except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError) as error:
+            shutil.rmtree(new)
+            raise Broken(f"the backup cannot be read: {error}") from error
+        except BaseException:
+            shutil.rmtree(new)
+            raise
+        # While this folder is there nothing starts: see `only_one`.
+        for path in list(new.iterdir()):
+            path.rename(settings.state / path.name)
+        new.rmdir()
     return entries
 
 
@@ -190,10 +194,8 @@ def main(arguments: list[str]) -> int:
     ensure_ordinary(["-m", "tre.stack.backup", *arguments])
     try:
         settings = Settings.load()
-        if arguments == ["save"]:
-            entries = backup(settings, sys.stdout.buffer)
-        else:
-            entries = restore(settings, sys.stdin.buffer)
+        save = arguments == ["save"]
+        entries = backup(settings, sys.stdout.buffer) if save else restore(settings, sys.stdin.buffer)
     except TreError as error:
         sys.stderr.write(f"{error.message}\n{error.hint}".strip() + "\n")
         return error.exit_code

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tre.errors import Conflict, TreError, Unavailable
+from tre.errors import Broken, Conflict, TreError, Unavailable
 from tre.settings import Settings, make_private_folder
 from tre.stack import cgroups, process, status
 from tre.stack.part import Part, check_parts
@@ -31,6 +31,8 @@ STEADY_SECONDS = 60.0
 #: Before the platform was ever ready, a part that dies so often stops the whole start.
 TRIES = 3
 PROBE_SECONDS = 0.05
+#: In the state folder while a restore moves things to their places.
+RESTORING = "restoring"
 
 Report = Callable[[PartStatus], None]
 
@@ -251,6 +253,11 @@ def only_one(settings: Settings) -> Iterator[None]:
             raise Conflict(
                 f"the platform of {settings.state} runs already{who}", hint="Stop it first, or set TRE_STATE."
             ) from None
+        if (settings.state / RESTORING).exists():
+            raise Broken(
+                f"a restore into {settings.state} was broken off",
+                hint="Empty the folder, restore again and start then.",
+            )
         yield
 
 
