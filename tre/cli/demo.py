@@ -29,10 +29,12 @@ def demo(json_file: Path | None, keep: Path | None) -> None:
 def _as_ordinary(json_file: Path | None, keep: Path | None) -> int:
     """Root's files lie outside the ordinary user's view: what it writes is carried over afterwards."""
     from tre.stack.ordinary import CHECKOUT, run_as_root
+    from tre.stack.view import ORDINARY_UID
 
     written = CHECKOUT / "build" / f"demo-{os.getpid()}"
     arguments = ["--json", str(written / "steps.json"), *(["--keep", str(written / "kept")] if keep else [])]
     written.mkdir(parents=True)
+    os.chown(written, ORDINARY_UID, ORDINARY_UID)
     try:
         code = run_as_root([sys.executable, "-m", "tre.cli.main", "demo", *arguments])
         if json_file and (written / "steps.json").exists():
