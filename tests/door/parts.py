@@ -106,6 +106,7 @@ def bare_jupyter(folder: Path, *, base_url: str = "/", token: str = TOKEN, extra
             f"--IdentityProvider.token={token}",
             "--ServerApp.allow_remote_access=True",
             "--LabApp.news_url=",
+            "--ZMQChannelsWebsocketConnection.limit_rate=False",
             *extra,
         ],
         folder / "jupyter.log",

@@ -96,7 +96,7 @@ async def recheck_sockets(workspace: Workspace) -> None:
 
 async def why_not(workspace: Workspace, token: str, session_id: str) -> str:
     try:
-        await workspace.signin.check_owner(token, session_id)
+        await workspace.signin.check_owner(token, session_id, fresh=True)
     except Refusal as refusal:
         return refusal.message
     except TreError:

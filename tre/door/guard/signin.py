@@ -58,10 +58,13 @@ class SignIn:
             raise Unauthenticated("sign in first")
         return token.decode("ascii", "replace"), session_id
 
-    async def check_owner(self, token: str, session_id: str) -> None:
-        """Raises Unauthenticated where the Hub does not know the token, Forbidden for anyone but the owner."""
+    async def check_owner(self, token: str, session_id: str, *, fresh: bool = False) -> None:
+        """Raises Unauthenticated where the Hub does not know the token, Forbidden for anyone but the owner.
+
+        `fresh`: the Hub's word of now, not of up to `CACHE_SECONDS` ago.
+        """
         try:
-            model = await self._oauth.user_for_token(token, session_id=session_id, sync=False)
+            model = await self._oauth.user_for_token(token, use_cache=not fresh, session_id=session_id, sync=False)
         except HTTPError as error:
             raise Unavailable("the sign-in service does not answer") from error
         if not model:
