@@ -1,13 +1,14 @@
 """`make bench`: every benchmark of the suite, one after the other, into build/bench.json and docs/bench.md.
 
-Decides only which there are and how the page looks. Each module has `run() -> list[Row]`-like dictionaries: what was measured, ours, what
-it is compared with in the same run, the ratio, and the goal.
+Decides only which there are and how the page looks. Each module has `run() -> list[Row]`-like dictionaries: what was
+measured, ours, what it is compared with in the same run, the ratio, and the goal.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import platform
 import sys
 import time
@@ -31,7 +32,8 @@ def main() -> int:
         start = time.monotonic()
         results[name] = importlib.import_module(name).run()
         print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    machine = {"cpus": len(__import__("os").sched_getaffinity(0)), "kernel": platform.release(), "python": platform.python_version()}
+    cpus = len(os.sched_getaffinity(0))
+    machine = {"cpus": cpus, "kernel": platform.release(), "python": platform.python_version()}
     body = {"machine": machine, "results": results}
     build = ROOT / "build"
     build.mkdir(exist_ok=True)
@@ -44,7 +46,8 @@ def page(body: dict[str, Any]) -> str:
     """The results as Markdown, one table per module."""
     lines = ["# Benchmarks", "", f"One run of `make bench` on {body['machine']}.", ""]
     for name, rows in body["results"].items():
-        lines += [f"## {name.rpartition('.')[2]}", "", "| what | ours | compared with | ratio | goal | met |", "|---|---|---|---|---|---|"]
+        header = ["| what | ours | compared with | ratio | goal | met |", "|---|---|---|---|---|---|"]
+        lines += [f"## {name.rpartition('.')[2]}", "", *header]
         for row in rows:
             cells = (row.get(key, "") for key in ("what", "ours", "other", "ratio", "goal", "met"))
             lines.append("| " + " | ".join(map(str, cells)) + " |")

@@ -1,1 +1,3 @@
-"""tre: an orchestrator for secure trusted research environments. The packages are the Five Safes; see docs/architecture.md."""
+"""tre: an orchestrator for secure trusted research environments. The packages are the Five Safes; see
+docs/architecture.md.
+"""

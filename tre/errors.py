@@ -39,7 +39,9 @@ class TreError(Exception):
 
     @property
     def kind(self) -> str:
-        """The code of the class of this tree that it belongs to: what a machine acts on when it does not know `code`."""
+        """The code of the class of this tree that it belongs to: what a machine acts on when it does not know
+        `code`.
+        """
         ours = (known for known in type(self).__mro__ if issubclass(known, TreError))
         return next(known.code for known in ours if known.__module__ == __name__)
 
