@@ -108,6 +108,18 @@ def test_a_sequence_number_that_only_looks_like_one_is_found(seq: Any):
     assert verify_chain(events).problem is not None
 
 
+def test_numbers_that_skip_are_found_though_every_digest_fits():
+    previous, events = GENESIS, []
+    for number, event in zip((1, 3), chain_of([{}, {}]), strict=True):
+        event.update(seq=number, previous=previous)
+        previous = event["digest"] = event_digest(event)
+        events.append(event)
+    problem = verify_chain(events).problem
+    assert problem is not None
+    assert (problem.seq, problem.problem) == (2, "expected event 2, found 3")
+    assert verify_chain(events[1:]).problem is not None
+
+
 def test_an_empty_chain_ends_in_the_beginning():
     assert verify_chain([]).head == GENESIS
 

@@ -1,7 +1,5 @@
 """Names, texts, passwords, standings and interests: the pure rules, with hostile characters and days at the border."""
 
-import subprocess
-import sys
 from datetime import date, timedelta
 
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import strategies as st
 
 from tre.audit import Actor
 from tre.errors import Forbidden, InvalidInput
-from tre.people import passwords, rules, words
+from tre.people import rules, words
 from tre.people.model import Role, Standing, StandingHeld
 from tre.projects.model import RefusalCode
 
@@ -173,16 +171,3 @@ def test_a_role_is_asked_by_name():
         rules.check_role(
             Actor("a", frozenset({"researcher", "admin", "Administrator"})), Role.administrator, Role.auditor
         )
-
-
-def test_a_stored_text_that_is_no_hash_matches_nothing():
-    assert not passwords.password_matches("", "")
-    assert not passwords.password_matches("plain", "plain")
-    assert not passwords.password_matches(None, "nobody has this password")
-
-
-def test_passwords_are_hashed_as_rfc_9106_says():
-    """argon2id with 64 MiB, 3 passes and 4 lanes, asked of a fresh process: the fixtures make it cheap in this one."""
-    program = "from tre.people import passwords; print(passwords.hash_password('x'), passwords._NOBODY)"
-    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
-    assert [text[: len(HASH)] for text in printed] == [HASH, HASH]

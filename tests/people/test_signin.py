@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.people import PASSWORD, LocalSealer, People
+from tests.people.test_passwords import Watching
 from tre.audit.model import AuditEvent
 from tre.errors import Forbidden, TreError, Unauthenticated, Unavailable
 from tre.people import passwords, service
@@ -264,3 +265,12 @@ def test_enrolment_is_what_an_authenticator_reads(people: People):
     with people.db.read() as session:
         assert made.totp_secret not in service.get_person(session, "bob").sealed_totp
     assert timedelta(seconds=passwords.STEP_SECONDS) == timedelta(seconds=30)
+
+
+def test_no_connection_is_held_while_a_password_is_hashed(bob: People, monkeypatch: pytest.MonkeyPatch):
+    held: list[int] = []
+    pool: Any = bob.db.engine.pool
+    monkeypatch.setattr(passwords, "_hasher", Watching(lambda: held.append(pool.checkedout())))
+    with pytest.raises(Unauthenticated):
+        attempt(bob)
+    assert held == [0]

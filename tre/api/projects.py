@@ -11,6 +11,7 @@ from pydantic import Field
 from tre.api.auth import CurrentActor, PlatformHere
 from tre.api.body import Body, Line, Name, Text
 from tre.audit import Actor
+from tre.data import service as data
 from tre.data.service import check_asks
 from tre.people.model import Role
 from tre.people.rules import has_role
@@ -118,6 +119,8 @@ def propose(body: ProposalBody, platform: PlatformHere, actor: CurrentActor) -> 
     asks = tuple(Ask(ask.dataset, tuple(ask.columns), ask.rows) for ask in body.datasets)
     with platform.db.read() as session:
         check_asks(session, asks)
+    with platform.db.read() as session:
+        data.check_asks(session, asks)
     service.propose(platform.db, actor, Proposal(**values, asks=asks, team=tuple(body.team)))
     return {"slug": body.slug, "state": "proposed"}
 

@@ -7,6 +7,7 @@ Decides whether a password or a code is right, in constant effort whether or not
 from __future__ import annotations
 
 import hmac
+import threading
 from datetime import datetime
 
 import pyotp
@@ -15,6 +16,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 STEP_SECONDS = 30
 _hasher = PasswordHasher()
+# Each verification takes 64 MiB: a flood of guesses waits instead of taking the machine's memory.
+_FEW = threading.BoundedSemaphore(4)
 # Verified against when there is no such person, so that a wrong name costs as much time as a wrong password.
 _NOBODY = _hasher.hash("nobody has this password")
 
@@ -25,7 +28,8 @@ def hash_password(password: str) -> str:
 
 def password_matches(stored: str | None, password: str) -> bool:
     try:
-        return _hasher.verify(stored or _NOBODY, password) and stored is not None
+        with _FEW:
+            return _hasher.verify(stored or _NOBODY, password) and stored is not None
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False
 

@@ -60,7 +60,9 @@ def sign_in(db: Database, sealer: Sealer, *, username: str, password: str, totp:
     with use_case(db, Actor(claimed, via=via), "person.sign_in", f"person:{claimed}") as case:
         attempt = _begin_attempt(db, claimed)
         try:
-            person = _judge(case, sealer, password, totp)
+            # Hashing takes long on purpose: no connection is held meanwhile, so that a flood of guesses starves nobody.
+            right = passwords.password_matches(_stored_hash(db, claimed), password)
+            person = _judge(case, sealer, right=right, code=totp)
         except Unavailable:
             # Nothing was judged, so nothing counts against the person.
             with db.transaction() as session:
@@ -70,11 +72,15 @@ def sign_in(db: Database, sealer: Sealer, *, username: str, password: str, totp:
         return signed_in(person)
 
 
-def _judge(case: UseCase, sealer: Sealer, password: str, code: str) -> Person:
+def _stored_hash(db: Database, username: str) -> str | None:
+    with db.read() as session:
+        return session.scalars(select(Person.password_hash).where(Person.username == username)).first()
+
+
+def _judge(case: UseCase, sealer: Sealer, *, right: bool, code: str) -> Person:
     """The person, if everything is right. Does the same work whatever is wrong: one hash and one call of the sealer."""
     name = case.actor.username
     person = case.session.scalars(select(Person).where(Person.username == name).with_for_update()).first()
-    right = passwords.password_matches(person.password_hash if person else None, password)
     step = _step(sealer, person, code, case.now)
     if not person or not right or step is None:
         raise Unauthenticated("User name, password or one-time code is wrong.")
