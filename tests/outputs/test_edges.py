@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from tests.outputs.house import CLEAN, PEOPLE, House, png
 from tre.api.app import public_app
@@ -61,22 +62,51 @@ def url(edge: Edge) -> Iterator[str]:
     thread.join()
 
 
-def test_a_request_by_command_line_from_queue_to_recall(
-    edge: Edge, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    house = edge.house
-    monkeypatch.setenv("TRE_TOKEN_FILE", str(tmp_path / "token.json"))
-    tokens = {who: edge.token(who) for who in ("ada", "ben", "cora", "carl", "adam")}
+@dataclass
+class Shell:
+    """`tre request …` as different people on one machine."""
 
-    def run(who: str, *words: str) -> Result:
-        save_token(SavedToken(url, tokens[who], who))
+    url: str
+    tokens: dict[str, str]
+
+    def run(self, who: str, *words: str) -> Result:
+        save_token(SavedToken(self.url, self.tokens[who], who))
         return CliRunner().invoke(tre, ["request", *words, "--json"])
 
-    def answer(who: str, *words: str) -> object:
-        result = run(who, *words)
+    def answer(self, who: str, *words: str) -> Any:
+        result = self.run(who, *words)
         assert result.exception is None, result.exception
         return json.loads(result.output)
 
+
+@pytest.fixture
+def shell(edge: Edge, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    monkeypatch.setenv("TRE_TOKEN_FILE", str(tmp_path / "token.json"))
+    return Shell(url, {who: edge.token(who) for who in ("ada", "ben", "cora", "carl", "adam")})
+
+
+def test_a_returned_and_a_failed_request_by_command_line(edge: Edge, shell: Shell) -> None:
+    house = edge.house
+    house.in_review(house.file(content=b""))
+    assert [row["id"] for row in shell.answer("ada", "list", "--turn", "author", "--after", "9")] == [1]
+    assert shell.answer("ada", "show", "1", "--version", "1")["state"] == "returned"
+    assert shell.answer("ada", "withdraw", "1", "--reason", "Empty.")["state"] == "withdrawn"
+    sent = house.releasing()
+    with house.db.transaction() as session:
+        session.execute(text("UPDATE release_request SET state = 'failed', failed_from = 'releasing' WHERE id = 2"))
+    assert shell.answer("adam", "retry", "2")["state"] == "approved"
+    assert shell.answer("cora", "decide", "2", "return", "--reason", "Hm.", "--version", "1")["state"] == "returned"
+    assert shell.answer("carl", "view", "2", "1", "--version", "1")["text"] is None
+    assert shell.answer("cora", "limits")["reviewers_required"] == 2
+    assert sent.request == 2
+    house.in_review()
+    voted = shell.answer("cora", "vote", "3", "--file", "1", "--choice", "reject", "--comment", "No.", "--version", "1")
+    assert voted["complete"]
+    assert shell.run("cora", "verify", __file__, "--public-key", "x").exception.exit_code == 2
+
+
+def test_a_request_by_command_line_from_queue_to_recall(edge: Edge, shell: Shell, tmp_path: Path) -> None:
+    house, run, answer = edge.house, shell.run, shell.answer
     house.in_review(house.file(), house.file("plot.png", png(), "figure"))
     assert [row["id"] for row in answer("cora", "list", "--waiting")] == [1]
     assert [file["name"] for file in answer("cora", "files", "1")] == ["table.csv", "plot.png"]

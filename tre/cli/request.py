@@ -12,6 +12,7 @@ import click
 
 from tre.cli.client import call, call_bytes
 from tre.cli.show import shown
+from tre.errors import InvalidInput
 
 CHOICES = ("approve", "request_changes", "reject")
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -188,6 +189,8 @@ def verify(crate: Path, signature: Path | None, key: str) -> Any:
     from tre.outputs.proof import verify_crate
 
     beside = signature or crate.with_name(crate.name + ".sig.json")
+    if not beside.is_file():
+        raise InvalidInput(f"There is no signature {beside.name}.", field="signature", hint="`tre request download`.")
     trusted = key or call("GET", "/release-key")["public_key"]
     return {"ok": True, **asdict(verify_crate(crate.read_bytes(), beside.read_bytes(), check_with(trusted)))}
 

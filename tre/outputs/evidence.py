@@ -9,14 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from output_checks import BadInput, OutputCheckError, TableSpec
 from output_checks.against import compare_published
 from output_checks.appetites import load
 from output_checks.findings import Finding, status_of
 from output_checks.published import Published
+from output_checks.sources import SETTINGS, quote
 from tre.outputs.history import AsPublished, Memory, joint_findings
 from tre.outputs.model import Evidence
 from tre.outputs.sandboxed import Seen
@@ -25,6 +29,8 @@ WHOLE = re.compile(r"\d{1,6}(\.0+)?")
 #: Findings of one file that are kept; a file with more is blocked all the same.
 MAX_FINDINGS = 500
 MAX_DIMENSIONS = 6
+#: Ten times what a file may show: suppressed cells and totals need not be in it.
+MAX_CELLS = 2_000_000
 #: The file is not the table that it is said to be.
 WRONG = frozenset({"mismatch", "unknown_cell", "unreadable_cell"})
 
@@ -72,10 +78,19 @@ def judge(declared: Declared, seen: Seen, snapshot: Snapshot | None, profile: st
     if declared.spec is not None:
         evidence, more = _recompute(declared, seen, snapshot, profile, memory)
         found += more
-    elif seen.grid is not None:
-        found += _loose_table(seen.grid, profile)
+    else:
+        evidence = Evidence.attested if attests(declared) else Evidence.claimed
+        found += _loose_table(seen.grid, profile) if seen.grid is not None else []
     pinned = snapshot.digest if snapshot and evidence is Evidence.verified else None
     return Verdict(evidence, status_of(f.severity for f in found), tuple(bounded(found)), pinned)
+
+
+def attests(declared: Declared) -> bool:
+    """Whether what output_checks wrote beside the file (a certificate, for example) is about these very bytes. Nobody
+    signed it: it says how the file was made, not that it is safe.
+    """
+    tables = (declared.receipt or {}).get("tables")
+    return isinstance(tables, list) and declared.digest in tables
 
 
 def bounded(found: Sequence[Finding]) -> list[Finding]:
@@ -110,12 +125,32 @@ def _recompute(
 
 
 def house_spec(spec: TableSpec, snapshot: Snapshot) -> TableSpec:
-    """The author's specification with the data's own protected unit. Raises OutputCheckError for a table beyond
-    reading.
+    """The author's specification with the data's own protected unit.
+
+    Raises OutputCheckError for a table beyond reading.
     """
     if len(spec.dimensions) > MAX_DIMENSIONS:
         raise BadInput(f"more than {MAX_DIMENSIONS} dimensions.", field="rows", remedy="Use fewer dimensions.")
+    if cells_at_most(spec, snapshot.path) > MAX_CELLS:
+        raise BadInput(f"the table has more than {MAX_CELLS} cells.", field="rows", remedy="Use coarser dimensions.")
     return replace(spec, unit=snapshot.unit) if snapshot.unit else spec
+
+
+def cells_at_most(spec: TableSpec, path: Path) -> int:
+    """How many cells a declared table can have on these data, roughly: asked first, because the answer costs little and
+    the table itself could take all the memory there is.
+    """
+    files = str(path / "*.parquet") if path.is_dir() else str(path)
+    with duckdb.connect(config=SETTINGS) as connection:
+        data = connection.read_parquet(files)
+        known = [name for name in spec.dimensions if name in data.columns]
+        asked = ", ".join(["count(*)", *(f"approx_count_distinct({quote(name)})" for name in known)])
+        [(rows, *found)] = data.aggregate(asked).fetchall()
+    labels = dict(zip(known, found, strict=True))
+    sizes = {name: labels.get(name, 0) + len(spec.categories.get(name, ())) + 2 for name in spec.dimensions}
+    sides = [prod(sizes[name] for name in side) for side in (spec.rows, spec.columns)]
+    most = [min(side, rows + 2) for side in sides] if spec.observed and not spec.categories else sides
+    return int(most[0] * most[1])
 
 
 def _loose_table(grid: list[list[str]], profile: str) -> list[Finding]:
