@@ -92,6 +92,11 @@ def test_relative_times(delta: timedelta, words: str):
     assert times.relative(NOW + delta, NOW) == words
 
 
+def test_how_long_something_lasts():
+    assert times.lasting(NOW - timedelta(days=2), NOW) == "for 2 days"
+    assert times.lasting(NOW + timedelta(days=2), NOW) == "for a moment"
+
+
 def test_moments_are_in_utc():
     assert times.moment(datetime.fromisoformat("2026-11-23T06:48:00+02:00")) == "23 November 2026, 04:48 UTC"
 

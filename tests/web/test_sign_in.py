@@ -10,6 +10,7 @@ import pytest
 from tests.door.parts import door_settings
 from tests.door.platform import Platform as Door
 from tests.fixtures.people import PASSWORD
+from tests.web.browser import chromium, needs_chromium
 from tests.web.site import Page, Site, Visitor, build_site, serving
 from tre.api.app import internal_app
 from tre.door.places import Places
@@ -192,3 +193,22 @@ def test_broken_callbacks_are_refused_in_words(whole: Whole, query: str):
     refused = whole.visitor().open(CALLBACK + query)
     assert (refused.status, refused.heading) == (401, "Sign in")
     assert "not begun in this browser" in refused.words
+
+
+@needs_chromium
+def test_a_real_browser_signs_in_and_out(whole: Whole):
+    with chromium() as browser, browser.new_context() as context:
+        page = context.new_page()
+        page.goto(f"{whole.door.url}/tre/projects")
+        page.fill("input[name=username]", "rita")
+        page.fill("input[name=password]", PASSWORD)
+        page.fill("input[name=totp]", whole.site.people.code("rita"))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/tre/projects")
+        assert page.locator("h1").inner_text() == "Projects"
+        (cookie,) = [cookie for cookie in context.cookies() if cookie["name"] == "tre-session"]
+        assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/tre")
+        page.click("text=Sign out")
+        page.wait_for_url("**/hub/log*")
+        page.goto(f"{whole.door.url}/tre/me")
+        page.wait_for_url("**/hub/login**")

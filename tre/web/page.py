@@ -116,6 +116,7 @@ def page(
         sent=sent,
         done=words.DONE.get(request.query_params.get("done", "")) if not sent.errors else None,
         ago=lambda value: times.relative(value, now),
+        lasting=lambda value: times.lasting(value, now),
         now=now,
         **context,
     )

@@ -29,6 +29,12 @@ def relative(value: datetime, now: datetime) -> str:
     return f"in {words}" if seconds > 0 else f"{words} ago"
 
 
+def lasting(since: datetime, now: datetime) -> str:
+    """for 2 hours, for a moment."""
+    seconds = (now - since).total_seconds()
+    return f"for {distance(seconds)}" if seconds >= 45 else "for a moment"
+
+
 def distance(seconds: float) -> str:
     for below, size, name in (*STEPS, (YEAR, MONTH, "month")):
         count = max(1, round(seconds / size))
