@@ -21,6 +21,8 @@ from tre.settings import Settings
 from tre.stack import backup
 from tre.stack.supervisor import only_one
 
+LOGINS = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+
 
 @pytest.fixture
 def other_settings():
@@ -35,6 +37,7 @@ def test_a_backup_restored_elsewhere_has_everything(fresh_settings: Settings, ot
         wait_until(lambda: is_ready(fresh_settings, *NAMES), 60)
         key = write_facts(fresh_settings)
         signature = Secrets.from_settings(fresh_settings).sign("audit", b"head")
+        username = Secrets.from_settings(fresh_settings).lease("kept", "w-before").username
         with pytest.raises(Conflict, match="runs already"):
             backup.backup(fresh_settings, file)
     made = backup.backup(fresh_settings, file)
@@ -49,6 +52,11 @@ def test_a_backup_restored_elsewhere_has_everything(fresh_settings: Settings, ot
         for conninfo in (other_settings.state_conninfo("tre_owner"), other_settings.data_conninfo("tre_admin")):
             with psycopg.connect(conninfo) as db:
                 assert db.execute("SELECT count(*) FROM fact").fetchone() == (1,)
+        secrets.reconnect()
+        (before,) = [held for held in secrets.list_leases() if held.workspace == "w-before"]
+        secrets.revoke(before.id)
+        with psycopg.connect(other_settings.data_conninfo("tre_admin")) as db:
+            wait_until(lambda: db.execute(LOGINS, [username]).fetchone() is None)
         lease = secrets.lease("kept", "w-restored")
         host = str(other_settings.data_database)
         with psycopg.connect(host=host, user=lease.username, password=lease.password, dbname=lease.database) as db:

@@ -14,7 +14,7 @@ import pytest
 from tests.fixtures.folders import new_settings
 from tests.stack.toys import is_ready, part_of, supervising, wait_until
 from tre.credentials import Secrets
-from tre.errors import TreError
+from tre.errors import TreError, Unavailable
 from tre.settings import Settings
 from tre.stack import cgroups, openbao, process, status
 
@@ -67,6 +67,24 @@ def test_a_killed_server_comes_back_with_everything(platform: Settings, name: st
     assert "SIGKILL" in after.reason or after.restarts == before.restarts + 1
     wait_until(lambda: facts_are_there(platform))
     assert Secrets.from_settings(platform).pseudonym_key("kept") == key
+
+
+def test_a_lease_revoked_while_the_data_server_is_down_is_gone_when_it_is_back(platform: Settings):
+    write_facts(platform)
+    secrets = Secrets.from_settings(platform)
+    lease = secrets.lease("kept", "w-down")
+    os.kill(part_of(platform, "postgres-data").pid, signal.SIGKILL)
+
+    def revoked() -> bool:
+        try:
+            secrets.revoke(lease.id)
+        except Unavailable:
+            return False
+        return True
+
+    wait_until(revoked, 30)
+    with psycopg.connect(platform.data_conninfo("tre_admin")) as db:
+        assert db.execute("SELECT FROM pg_roles WHERE rolname = %s", [lease.username]).fetchone() is None
 
 
 def test_the_servers_processes_show_no_secret(platform: Settings):

@@ -84,6 +84,11 @@ class Secrets:
         """Make the project's database and what leases need. May be called again."""
         return projects.prepare(self.settings, self.server, project)
 
+    def reconnect(self) -> None:
+        """Connect the secrets server to every project's database again where the sockets lie elsewhere by now."""
+        for project in self.server.list_values("databases"):
+            projects.prepared(self.settings, self.server, project)
+
     def project_database(self, project: str) -> ProjectDatabase:
         """Raises NotFound where the project has none."""
         return projects.names(self.server, project)

@@ -83,6 +83,18 @@ class Server:
             ),
         )
 
+    def list_values(self, path: str) -> list[str]:
+        """Names of the records right below a path."""
+
+        def read(client: hvac.Client) -> list[str]:
+            try:
+                found = client.secrets.kv.v2.list_secrets(f"tre/{path}", mount_point=policies.KV_MOUNT)
+            except exceptions.InvalidPath:
+                return []
+            return [name for name in found["data"]["keys"] if not name.endswith("/")]
+
+        return self.call(f"list {path}", read)
+
     def delete_value(self, path: str) -> None:
         """Remove a record with all its versions."""
         self.call(

@@ -94,6 +94,7 @@ def control_plane() -> tuple[Part, ...]:
             argv=python("-m", "tre.stack.worker"),
             ready=lambda settings: True,
             needs=("migrations", "openbao", "postgres-data"),
+            prepare=lambda settings: Secrets.from_settings(settings).reconnect(),
         ),
     )
 
