@@ -1,6 +1,6 @@
 """Whatever the OpenAPI documents allow, and what they do not, is answered without a 500 and in our form.
 
-Five examples per operation, two hundred with TRE_TEST_LONG=1.
+Three examples per operation, two hundred with TRE_TEST_LONG=1.
 """
 
 import os
@@ -14,7 +14,7 @@ from tests.api.conftest import Api
 from tests.api.test_routes import CLIENTS
 from tre.api.app import PREFIX, internal_app, public_app
 
-EXAMPLES = 200 if os.environ.get("TRE_TEST_LONG") else 5
+EXAMPLES = 200 if os.environ.get("TRE_TEST_LONG") else 3
 
 
 class Late:
