@@ -251,6 +251,19 @@ def test_addresses_that_no_page_has(care: Site):
         page = ada.open(path)
         assert page.status in (200, 403, 404, 422), (path, page.status, page.words)
         assert "Traceback" not in page.text
+    for path in (
+        "/tre/projects/%00/suspend",
+        "/tre/requests/1/%00",
+        "/tre/workspaces/%ED%A0%80/stop",
+        "/tre/%F0%9F%92%A9",
+    ):
+        assert ada.post(path, {"reason": "x"}).status in (403, 404, 405, 422), path
+
+
+def test_signing_in_leads_back_to_the_page_with_its_question(care: Site):
+    page = care.visitor().open("/tre/requests?project=care-costs&state=released")
+    assert page.headers["location"] == "/tre/sign-in?next=/tre/requests%3Fproject%3Dcare-costs%26state%3Dreleased"
+    assert safe_next("/tre/requests?project=care-costs&state=released").endswith("state=released")
 
 
 def test_programs_get_no_page_for_a_missing_call(care: Site):

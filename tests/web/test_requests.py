@@ -1,5 +1,6 @@
 """Release requests in the browser: what each side sees and does, blind votes, comparison, release, download, recall."""
 
+import base64
 import hashlib
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def test_a_checker_reviews_decides_and_releases_and_the_author_downloads(site: S
     assert answer.text.encode() == CLEAN
     assert answer.headers["content-disposition"] == "attachment; filename*=UTF-8''by-sex.csv"
     assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    digest = base64.b64encode(hashlib.sha256(CLEAN).digest()).decode()
+    assert answer.headers["repr-digest"] == f"sha-256=:{digest}:"
     crate = rita.open(f"/tre/requests/{request}/download")
     assert (crate.status, crate.headers["content-type"]) == (200, "application/octet-stream")
     signature = rita.open(f"/tre/requests/{request}/signature")

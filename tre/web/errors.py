@@ -49,7 +49,9 @@ async def _sign_in_first(request: Request, error: Exception) -> Response:
     """A page that is only looked at leads to signing in and back; a form says what happened to it."""
     assert isinstance(error, Unauthenticated)
     if request.method == "GET" and error.error_code == Unauthenticated.code:
-        response: Response = RedirectResponse(f"{PREFIX}/sign-in?next={quote(request.url.path)}", 303)
+        query = f"?{request.url.query}" if request.url.query else ""
+        wanted = quote(request.url.path + query, safe="/")
+        response: Response = RedirectResponse(f"{PREFIX}/sign-in?next={wanted}", 303)
     else:
         response = error_page(request, error)
     close_session(request, response)

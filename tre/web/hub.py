@@ -46,8 +46,8 @@ class Hub:
         try:
             with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
                 answer = client.post(f"{self.api_url}/oauth2/token", data=self._token_request(code, verifier))
-                token = answer.json().get("access_token") if answer.status_code == 200 else None
-                if not isinstance(token, str) or not token:
+                token = field_of(answer, "access_token")
+                if not token:
                     raise refused("JupyterHub did not confirm this sign-in.")
                 user = client.get(f"{self.api_url}/user", headers={"Authorization": f"Bearer {token}"})
                 return _name(user)
@@ -71,11 +71,17 @@ def refused(message: str) -> Unauthenticated:
 
 
 def _name(answer: httpx.Response) -> str:
-    body = answer.json() if answer.status_code == 200 else {}
-    name = body.get("name") if isinstance(body, dict) and body.get("kind") == "user" else None
-    if not isinstance(name, str) or not name:
+    name = field_of(answer, "name")
+    if not name or field_of(answer, "kind") != "user":
         raise refused("JupyterHub did not say who this is.")
     return name
+
+
+def field_of(answer: httpx.Response, name: str) -> str:
+    """A text of a good answer; empty for anything else. Raises ValueError for what is no JSON."""
+    body = answer.json() if answer.status_code == 200 else None
+    value = body.get(name) if isinstance(body, dict) else None
+    return value if isinstance(value, str) else ""
 
 
 def new_attempt(next_path: str) -> Attempt:

@@ -5,6 +5,7 @@ What may be seen is decided in `tre.outputs.views` and `viewing`; reviewing is i
 
 from __future__ import annotations
 
+import base64
 import hmac
 from urllib.parse import quote
 
@@ -141,7 +142,8 @@ def attachment(found: Download) -> Response:
     headers = {
         "Content-Disposition": disposition(found.name),
         "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Digest": f"sha-256={found.sha256}",
+        # RFC 9530: what was reviewed, for whoever wants to compare.
+        "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(found.sha256)).decode()}:",
     }
     return Response(found.content, media_type="application/octet-stream", headers=headers)
 
