@@ -10,6 +10,7 @@ import pytest
 
 from tests.workspaces.conftest import processes_with
 from tre.errors import InvalidInput, LimitExceeded
+from tre.workspaces.sandbox.cgroups import handed_over
 from tre.workspaces.sandbox.checking import CheckFailed, run_checked
 
 
@@ -143,8 +144,8 @@ def test_nothing_is_left_running(table: Path) -> None:
     while processes_with(marker) and time.monotonic() < end:
         time.sleep(0.02)
     assert processes_with(marker) == []
-    groups = [path for path in Path("/sys/fs/cgroup").rglob("tre-check-*") if path.is_dir()]
-    assert groups == []
+    left = [path for folder in set(handed_over().values()) for path in Path(folder).glob("tre-check-*")]
+    assert left == []
 
 
 def test_many_at_once_from_threads(table: Path) -> None:

@@ -17,18 +17,33 @@ from tre.workspaces.sandbox import usage
 from tre.workspaces.sandbox.cgroups import handed_over
 
 SMALL = replace(LIMITS, memory_bytes=200 << 20, processes=40)
-MEGABYTES_300 = "x = [bytearray(b'x') * (10 << 20) for _ in range(30)]; import time; time.sleep(3); print('had it')"
+MEGABYTES_300 = "x = [bytearray(b'x') * (10 << 20) for _ in range(30)]; import time; time.sleep(2); print('had it')"
 
 
-@pytest.fixture(params=["control groups", "none"])
-def limited(request: pytest.FixtureRequest, folder: Path, quick_image: Path) -> Iterator[SandboxRuntime]:
-    """The same limits, held by whatever this machine hands over, and by nothing but the process's own means."""
-    if request.param == "control groups" and not handed_over():
+# Control groups and the process's own means are both tried where they differ most, everywhere in the long run.
+EVERY = ["control groups", "none"]
+ONE = EVERY if os.environ.get("TRE_TEST_LONG") == "1" else [EVERY[0] if handed_over() else EVERY[1]]
+
+
+def limited_by(means: str, folder: Path, image: Path) -> Iterator[SandboxRuntime]:
+    if means == "control groups" and not handed_over():
         pytest.skip("no control groups were handed to this user (started as root, `tre` hands some over)")
-    groups = handed_over() if request.param == "control groups" else {}
-    found = SandboxRuntime(folder / "run", ENVIRONMENT, image=quick_image, groups=groups)
+    groups = handed_over() if means == "control groups" else {}
+    found = SandboxRuntime(folder / "run", ENVIRONMENT, image=image, groups=groups)
     yield found
     stop_all(found)
+
+
+@pytest.fixture(params=EVERY)
+def limited(request: pytest.FixtureRequest, folder: Path, quick_image: Path) -> Iterator[SandboxRuntime]:
+    """The same limits, held by whatever this machine hands over, and by nothing but the process's own means."""
+    yield from limited_by(request.param, folder, quick_image)
+
+
+@pytest.fixture(params=ONE)
+def held(request: pytest.FixtureRequest, folder: Path, quick_image: Path) -> Iterator[SandboxRuntime]:
+    """The means of this machine."""
+    yield from limited_by(request.param, folder, quick_image)
 
 
 def python(runtime: SandboxRuntime, state: dict[str, Any], code: str, seconds: float = 30) -> str:
@@ -73,10 +88,10 @@ def test_memory_in_files_without_a_name(limited: SandboxRuntime, plan: Plan) -> 
         assert wait_for(lambda: limited.poll(state))
 
 
-def test_memory_in_temporary_folders(limited: SandboxRuntime, plan: Plan) -> None:
-    state = limited.start(plan(limits=SMALL))
+def test_memory_in_temporary_folders(held: SandboxRuntime, plan: Plan) -> None:
+    state = held.start(plan(limits=SMALL))
     code = "import os\nfor n in range(30): open(f'/tmp/{n}', 'wb').write(bytes(10 << 20))"
-    assert "No space left" in limited.exec_in(state, ["python", "-c", code]).stderr.decode()
+    assert "No space left" in held.exec_in(state, ["python", "-c", code]).stderr.decode()
 
 
 def test_processes(limited: SandboxRuntime, plan: Plan) -> None:
@@ -86,7 +101,7 @@ def test_processes(limited: SandboxRuntime, plan: Plan) -> None:
         "made = 0\n"
         "try:\n"
         "    while made < 200:\n"
-        "        if os.fork() == 0: time.sleep(3); os._exit(0)\n"
+        "        if os.fork() == 0: time.sleep(1); os._exit(0)\n"
         "        made += 1\n"
         "except BlockingIOError: pass\n"
         "print(made)\n"
@@ -94,20 +109,20 @@ def test_processes(limited: SandboxRuntime, plan: Plan) -> None:
     assert 10 < int(python(limited, state, code)) <= SMALL.processes
 
 
-def test_threads_count_as_processes(limited: SandboxRuntime, plan: Plan) -> None:
-    state = limited.start(plan(limits=SMALL))
+def test_threads_count_as_processes(held: SandboxRuntime, plan: Plan) -> None:
+    state = held.start(plan(limits=SMALL))
     code = (
         "import threading, time\nmade = 0\n"
         "try:\n    while made < 200: threading.Thread(target=time.sleep, args=(2,), daemon=True).start(); made += 1\n"
         "except RuntimeError: pass\nprint(made)\n"
     )
-    assert 10 < int(python(limited, state, code)) <= SMALL.processes
+    assert 10 < int(python(held, state, code)) <= SMALL.processes
 
 
-def test_processes_of_another_workspace_do_not_count(limited: SandboxRuntime, plan: Plan) -> None:
-    one, two = limited.start(plan("one", limits=SMALL)), limited.start(plan("two", limits=SMALL))
-    limited.exec_in(one, ["python", "-c", "import os, time\nfor _ in range(34):\n  if os.fork() == 0: time.sleep(5); os._exit(0)"], seconds=1)  # fmt: skip  # noqa: E501
-    assert python(limited, two, "import os; print(os.fork() >= 0 and 'made')").startswith("made")
+def test_processes_of_another_workspace_do_not_count(held: SandboxRuntime, plan: Plan) -> None:
+    one, two = held.start(plan("one", limits=SMALL)), held.start(plan("two", limits=SMALL))
+    held.exec_in(one, ["python", "-c", "import os, time\nfor _ in range(34):\n  if os.fork() == 0: time.sleep(5); os._exit(0)"], seconds=1)  # fmt: skip  # noqa: E501
+    assert python(held, two, "import os; print(os.fork() >= 0 and 'made')").startswith("made")
 
 
 def test_cpus(limited: SandboxRuntime, plan: Plan) -> None:
@@ -127,22 +142,22 @@ def test_cpus(limited: SandboxRuntime, plan: Plan) -> None:
     ).stderr.decode()  # fmt: skip
 
 
-def test_one_file(limited: SandboxRuntime, plan: Plan) -> None:
-    state = limited.start(plan(limits=SMALL))
+def test_one_file(held: SandboxRuntime, plan: Plan) -> None:
+    state = held.start(plan(limits=SMALL))
     code = "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); open('x', 'wb').write(bytes(65 << 20))"
-    assert "File too large" in limited.exec_in(state, ["python", "-c", code]).stderr.decode()
+    assert "File too large" in held.exec_in(state, ["python", "-c", code]).stderr.decode()
 
 
-def test_open_files(limited: SandboxRuntime, plan: Plan) -> None:
-    state = limited.start(plan(limits=SMALL))
+def test_open_files(held: SandboxRuntime, plan: Plan) -> None:
+    state = held.start(plan(limits=SMALL))
     code = "held = [open('/dev/null') for _ in range(600)]"
-    assert "Too many open files" in limited.exec_in(state, ["python", "-c", code]).stderr.decode()
+    assert "Too many open files" in held.exec_in(state, ["python", "-c", code]).stderr.decode()
 
 
-def test_no_limit_can_be_raised(limited: SandboxRuntime, plan: Plan) -> None:
-    state = limited.start(plan(limits=SMALL))
+def test_no_limit_can_be_raised(held: SandboxRuntime, plan: Plan) -> None:
+    state = held.start(plan(limits=SMALL))
     for flag in ("-u", "-n", "-f", "-c"):
-        done = limited.exec_in(state, ["/bin/bash", "-c", f"ulimit -H {flag} unlimited"])
+        done = held.exec_in(state, ["/bin/bash", "-c", f"ulimit -H {flag} unlimited"])
         assert b"not permitted" in done.stderr, flag
 
 

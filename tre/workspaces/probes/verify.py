@@ -34,9 +34,15 @@ SECONDS = 180.0
 # How long another workspace may take to answer while a bomb goes off in this one.
 PATIENCE_SECONDS = 5.0
 
+# What the researcher's own processes must not read out of an attempt's memory. Attempts that are told it hide, as
+# process 1 does; the others must not, since a process that hides cannot use its own entries in /proc.
+SENSITIVE = frozenset({"other_token", "expired_token"})
+
 # Makes modules of the text it is sent: nothing on any disk inside is trusted.
 BOOTSTRAP = """
-import json, sys, types
+import ctypes, json, sys, types
+if sys.argv[1] == "hidden" and ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) != 0:
+    sys.exit("cannot hide")
 sent = json.load(sys.stdin)
 for name, text in sent["modules"].items():
     parts = name.split(".")
@@ -135,8 +141,10 @@ def _run_all(
     given: dict[str, Any],
     aimed: targets.Targets,
 ) -> list[Result]:
-    quiet = [one for one in chosen if one.name not in BOMBS]
-    results = [_seen(result, aimed) for result in run(runtime, inside, quiet, given)]
+    told = [one for one in chosen if one.needs in SENSITIVE]
+    quiet = [one for one in chosen if one.name not in BOMBS and one not in told]
+    answers = [*run(runtime, inside, quiet, given), *run(runtime, inside, told, given)]
+    results = [_seen(result, aimed) for result in answers]
     for bomb in (one for one in chosen if one.name in BOMBS):
         with _Pulse(runtime, beside) as pulse:
             results += run(runtime, inside, [bomb], given)
@@ -158,16 +166,20 @@ def _seen(result: Result, aimed: targets.Targets) -> Result:
 
 def run(runtime: SandboxRuntime, inside: Subject, chosen: Sequence[Attempt], given: Mapping[str, Any]) -> list[Result]:
     """Run these attempts inside one workspace. Silence, for whatever reason, is `could_not_run`."""
+    if not chosen:
+        return []
     ready = [one.name for one in chosen if not one.needs or given.get(one.needs) not in (None, "", [], {})]
+    hidden = any(one.needs in SENSITIVE for one in chosen)
+    told = {key: value for key, value in given.items() if hidden or key not in SENSITIVE}
     folder = Path(__file__).parent / "inside"
     modules = {f"{INSIDE}.{name}": (folder / f"{name}.py").read_text() for name in MODULES}
-    sent = {"modules": modules, "main": f"{INSIDE}.attempt", "given": {**given, "names": ready}}
+    sent = {"modules": modules, "main": f"{INSIDE}.attempt", "given": {**told, "names": ready}}
     answers: dict[str, tuple[Verdict, str]] = {}
     problem = "no answer"
     try:
         done = runtime.exec_in(
             inside.state,
-            [f"{ENVIRONMENT}/bin/python", "-I", "-c", BOOTSTRAP],
+            [f"{ENVIRONMENT}/bin/python", "-I", "-c", BOOTSTRAP, "hidden" if hidden else "seen"],
             json.dumps(sent).encode(),
             seconds=SECONDS,
         )

@@ -100,7 +100,7 @@ def check_host(plan: LaunchPlan) -> None:
     """Refuse a plan whose host paths are not what they are taken for. Raises InvalidInput that names the field."""
     home = Path(plan.home)
     with contextlib.suppress(FileExistsError):
-        home.mkdir(mode=0o700)
+        home.mkdir(mode=0o700, parents=True)
     if not stat.S_ISDIR(home.lstat().st_mode) or home.lstat().st_uid != os.geteuid():
         raise InvalidInput(f"the home {home} is not a folder of this user", field="home")
     for field_name, path in (("data", mount.path) for mount in plan.data):
