@@ -105,6 +105,8 @@ def test_one_bad_file_does_not_hide_the_others(house: House) -> None:
         b'{"files": []}',
         b'{"files": [{"media_type": "text/html", "findings": []}]}',
         b'{"files": [{"media_type": "text/csv", "findings": [], "approved": true}]}',
+        b'{"files": [{"media_type": "image/png", "findings": [], "preview": "PHNjcmlwdD4="}]}',
+        b'{"files": [{"media_type": "image/png", "findings": [], "preview": "!"}]}',
         json.dumps({"files": [{"media_type": "text/csv", "findings": [{"rule": "x", "severity": "none"}]}]}).encode(),
     ],
 )

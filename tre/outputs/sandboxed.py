@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
 
 from tre.errors import LimitExceeded, Refusal
 
@@ -77,8 +77,16 @@ class Seen(BaseModel):
     preview: str | None = None
     findings: list[SeenFinding] = []
 
+    @field_validator("preview")
+    @classmethod
+    def is_a_png(cls, preview: str | None) -> str | None:
+        """Checkers are shown it as a picture: nothing else may come in its place."""
+        if preview is not None and not base64.b64decode(preview, validate=True).startswith(PNG_MAGIC):
+            raise ValueError("the preview is no PNG image")
+        return preview
+
     def preview_bytes(self) -> bytes | None:
-        return None if self.preview is None else base64.b64decode(self.preview, validate=True)
+        return None if self.preview is None else base64.b64decode(self.preview)
 
 
 class _Answer(BaseModel):
