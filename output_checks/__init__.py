@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from output_checks.auditing import Audit as Audit
     from output_checks.auditing import audit as audit
     from output_checks.certificates import verify as verify
+    from output_checks.coarsen import coding_limits as coding_limits
+    from output_checks.coarsen import finest_quantiles as finest_quantiles
+    from output_checks.coarsen import propose_merge as propose_merge
     from output_checks.differencing import JsonLines as JsonLines
     from output_checks.differencing import Release as Release
     from output_checks.differencing import compare as compare
@@ -60,6 +63,9 @@ if TYPE_CHECKING:
     from output_checks.where import col as col
 
 _HOME = {
+    "finest_quantiles": "coarsen",
+    "coding_limits": "coarsen",
+    "propose_merge": "coarsen",
     "read_acro": "acro",
     "write_acro": "acro",
     "check_survival": "kinds",

@@ -37,6 +37,7 @@ class Fit:
     fitted: np.ndarray | None
     residual_dof: float
     units: np.ndarray | None = None
+    events: int | None = None
 
 
 def check_model(
@@ -95,7 +96,16 @@ def read_model(result: Any, *, x: Any = None, y: Any = None, unit: Any = None) -
     kind = type(model).__name__.lower() if exog is not None else type(result).__name__.lower()
     constant = 0 if exog is not None or not hasattr(result, "intercept_") else 1
     dof = float(len(matrix) - np.linalg.matrix_rank(matrix) - constant)
-    return Fit(kind, tuple(map(str, names)), matrix, outcome, fitted, dof, units)
+    return Fit(kind, tuple(map(str, names)), matrix, outcome, fitted, dof, units, _events(result, model))
+
+
+def _events(result: Any, model: Any) -> int | None:
+    """Observed events of a survival model (statsmodels' PHReg, lifelines), else None."""
+    import numpy as np
+
+    observed = getattr(model, "status", None)
+    observed = getattr(result, "event_observed", None) if observed is None else observed
+    return None if observed is None else int(np.asarray(observed).astype(bool).sum())
 
 
 def _fitted(result: Any, matrix: Any, statsmodels: bool, x: Any) -> Any:
@@ -125,6 +135,9 @@ def _judge(fit: Fit, house: Profile) -> Iterator[Finding]:
             "saturated", "fail", "As many parameters as records: the coefficients are the data in another form.",
             "Leave out interactions or dummies.", evidence={"residual_dof": fit.residual_dof},
         )  # fmt: skip
+    if fit.events is not None and below_limit(fit.events, house.threshold):
+        why = f"The model rests on {fit.events} events only."
+        yield Finding("events", "fail", why, "Use more records.", evidence={"events": fit.events})
     yield from _exact_fit(fit)
     yield from _dummies(fit, house)
     yield from _isolated(fit, house)

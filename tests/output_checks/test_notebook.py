@@ -182,3 +182,15 @@ def test_a_session_asks_what_a_checker_will_ask(tmp_path):
     body = json.loads((folder / "outputs.json").read_text())
     spec, (name,) = body["items"][0]["spec"], body["items"][0]["files"]
     assert oc.compare_published(spec, DATA, folder / name, "opensafely").status == "pass"
+
+
+def test_survival_and_mixed_models():
+    from lifelines import CoxPHFitter
+
+    data = pd.DataFrame({"age": DATA.age, "time": DATA.income, "event": DATA.sick})
+    model = CoxPHFitter().fit(data, "time", "event")
+    assert oc.check_model(model, x=data[["age"]]).status == "pass"
+    rare = data.assign(event=(data.index < 9).astype(int))
+    assert "events" in rules(oc.check_model(CoxPHFitter().fit(rare, "time", "event"), x=rare[["age"]]))
+    mixed = smf.mixedlm("income ~ age", DATA, groups=DATA.year).fit()
+    assert oc.check_model(mixed).status == "pass"
