@@ -261,6 +261,7 @@ def test_a_secret_file_that_others_may_read_is_refused(fresh_settings: Settings)
         (hvac.exceptions.InvalidPath("x"), NotFound),
         (hvac.exceptions.InvalidRequest(errors=["check-and-set parameter did not match"]), Conflict),
         (hvac.exceptions.InvalidRequest(errors=["no"]), InvalidInput),
+        (hvac.exceptions.InvalidRequest(errors=["err: failed to connect to `user=m_1`: dial error"]), Unavailable),
         (hvac.exceptions.Forbidden("x"), Unavailable),
         (hvac.exceptions.VaultDown("x"), Unavailable),
         (hvac.exceptions.InternalServerError(errors=["x"]), Unavailable),

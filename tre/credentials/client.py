@@ -23,6 +23,8 @@ from tre.errors import Conflict, InvalidInput, NotFound, TreError, Unavailable
 
 SCHEME = "http+unix://"
 SECONDS = 15.0
+#: The database engine answers 400 where its database is away; these words are its driver's.
+UNREACHABLE = ("failed to connect", "dial error", "connection refused", "the database system is", "conn closed", "EOF")
 
 
 class SocketConnection(HTTPConnection):
@@ -92,6 +94,8 @@ def translate(error: Exception, what: str) -> TreError:
     if isinstance(error, exceptions.InvalidRequest):
         if "check-and-set" in str(error):
             return Conflict(f"{what}: it was changed in the meantime", hint="Read it again and try again.")
+        if any(sign in words(error) for sign in UNREACHABLE):
+            return Unavailable(f"{what}: the secrets server does not reach the data server")
         return InvalidInput(f"{what}: the secrets server does not accept it: {words(error)}")
     if isinstance(error, exceptions.Forbidden | exceptions.Unauthorized):
         return Unavailable(f"{what}: the secrets server does not let us")

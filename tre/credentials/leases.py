@@ -15,7 +15,7 @@ from typing import Any
 from tre.credentials.client import connect, translated
 from tre.credentials.policies import LEASE_POLICY, LONGEST_LEASE, TOKEN_ROLE
 from tre.credentials.server import Server
-from tre.errors import InvalidInput, NotFound, TreError
+from tre.errors import InvalidInput, NotFound, TreError, Unavailable
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,11 @@ def revoke(server: Server, lease_id: str) -> None:
     """
     accessor, login = parts(lease_id)
     if login and is_held(server, login):
-        server.post("revoke a lease", "sys/leases/revoke", {"lease_id": login, "sync": True})
+        try:
+            server.post("revoke a lease", "sys/leases/revoke", {"lease_id": login, "sync": True})
+        except InvalidInput as error:
+            # Whatever the reason, the login may be alive: never to be taken for done, always to be tried again.
+            raise Unavailable(error.message) from error
     revoke_accessor(server, accessor)
 
 
