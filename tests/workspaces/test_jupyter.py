@@ -124,8 +124,10 @@ def test_configuration_in_the_home_counts_for_nothing(served: Served, kernel: Ke
         runtime.stop(state)
 
 
-def test_labs_settings_are_there(served: Served) -> None:
-    assert served[3].request("GET", "lab/api/settings")[0] == 200
+def test_lab_is_not_in_it(served: Served) -> None:
+    """Its pages, extensions and settings come from the guard's own copy."""
+    for path in ("lab", "lab/api/settings", "lab/extensions/mine/x.js", "static/lab/x.js"):
+        assert served[3].request("GET", path)[0] == 404, path
 
 
 def test_the_token_is_hidden_from_kernels(served: Served, kernel: Kernel) -> None:

@@ -17,6 +17,7 @@ from tests.workspaces.conftest import ENVIRONMENT, LIMITS, Plan, processes_with
 from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.workspaces.runtime import REPOSITORY, SandboxRuntime
 from tre.workspaces.sandbox import usage
+from tre.workspaces.sandbox.cgroups import handed_over
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> object:
@@ -25,6 +26,10 @@ def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> object:
         time.sleep(0.02)
     assert found, "it did not come to that"
     return found
+
+
+def control_groups(name: str) -> list[Path]:
+    return [path for folder in set(handed_over().values()) for path in Path(folder).glob(f"tre-{name}")]
 
 
 def sh(runtime: SandboxRuntime, state: dict[str, str], script: str) -> str:
@@ -48,6 +53,7 @@ def test_start_run_stop(runtime: SandboxRuntime, plan: Plan) -> None:
     assert runtime.poll(state) == "not running"
     runtime.stop(state)
     assert os.listdir(runtime.run_dir) == []
+    assert control_groups("one") == []
     assert processes_with(made.home) == []
     assert Path(made.home).is_dir(), "the home survives"
 
@@ -73,6 +79,7 @@ def test_killing_the_keeper_kills_the_workspace(runtime: SandboxRuntime, plan: P
     assert runtime.poll(state) == "its keeper was killed"
     runtime.stop(state)
     assert os.listdir(runtime.run_dir) == []
+    assert control_groups("one") == []
     state = runtime.start(made)
     assert runtime.poll(state) is None, "it can be started again"
 

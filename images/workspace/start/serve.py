@@ -1,8 +1,9 @@
 """The workspace's Jupyter server, on a listening descriptor that was opened outside.
 
-Decides what the server offers: contents, kernels, sessions and Lab's own settings; no terminals, no file download, no
-export, no view, one kernel, no configuration by the user. That keeps honest users within the lines; the wall is the
-guard outside, since code inside could change this server. The token is the guard's alone: it comes on standard input.
+Decides what the server offers: contents, kernels and sessions (Lab's pages and settings are the guard's); no
+terminals, no file download, no export, no view, one kernel, no configuration by the user. That keeps honest users
+within the lines; the wall is the guard outside, since code inside could change this server. The token is the guard's
+alone: it comes on standard input.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
             "terminals_enabled": False,
             "quit_button": False,
             "disable_user_config": True,
-            "jpserver_extensions": {"jupyterlab": True},
+            "jpserver_extensions": {},
             "max_body_size": 256 << 20,
             "max_buffer_size": 256 << 20,
             "extra_services": ["jupyter_server.services.kernelspecs.handlers"],
@@ -49,12 +50,6 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
         "FileContentsManager": {"delete_to_trash": False},
         # Which notebooks are the person's own is kept with the notebooks: the environment is read-only.
         "NotebookNotary": {"data_dir": TRUST},
-        "LabServerApp": {
-            "extra_labextensions_path": [],
-            "user_settings_dir": f"{HOME}/.jupyter/lab/user-settings",
-            "workspaces_dir": f"{HOME}/.jupyter/lab/workspaces",
-        },
-        "LabApp": {"collaborative": False, "extension_manager": "readonly", "expose_app_in_browser": False},
     }
 
 
