@@ -106,7 +106,6 @@ def _holds(folder: Path, controller: str, version: int, limits: Limits) -> bool:
 
 
 def remove_left(name: str, given: Mapping[str, str]) -> None:
-    """Remove groups whose keeper was killed before it could."""
+    """Remove groups whose keeper was killed before it could, once the last of their processes is gone."""
     for folder in set(given.values()):
-        with contextlib.suppress(OSError):
-            (Path(folder) / f"tre-{name}").rmdir()
+        ControlGroup(Path(folder) / f"tre-{name}", 1, frozenset()).remove()
