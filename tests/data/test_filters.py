@@ -3,10 +3,11 @@
 import contextlib
 import datetime as dt
 import math
+import os
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tre.data.filters import both, check_rows, compile_rows
@@ -130,6 +131,7 @@ anything = st.recursive(
 )
 
 
+@settings(max_examples=1000 if os.environ.get("TRE_TEST_LONG") else 50, deadline=None)
 @given(anything)
 def test_arbitrary_json_compiles_or_is_refused_as_input(rows):
     with contextlib.suppress(InvalidInput):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tre.data.pseudonyms import CANONICAL, PseudonymKey, pseudonym, pseudonyms, scheme_of, translation
 
 KEY, OTHER = PseudonymKey(bytes(range(32))), PseudonymKey(bytes(32))
-names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=200)
+names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60)
 
 
 @given(st.binary(min_size=32, max_size=32), names, names)
