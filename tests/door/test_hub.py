@@ -1,8 +1,18 @@
 """Signing in, starting, reaching and stopping a workspace through Traefik, the Hub and the guard."""
 
+import json
+import signal
+from pathlib import Path
+
+import httpx
 import pytest
 
-from tests.door.platform import Person, Platform
+from tests.door.conftest import LONG
+from tests.door.parts import wait_for
+from tests.door.platform import Person, Platform, hidden
+from tre.door.hub import SERVER_SCOPES, USER_SCOPES, hub_settings, traefik_static, web_route
+from tre.door.places import Places
+from tre.settings import Settings
 
 
 @pytest.fixture
@@ -12,13 +22,145 @@ def alice(platform: Platform) -> Person:
     return person
 
 
+def events(platform: Platform) -> list[str]:
+    return [call[2]["event"] for call in platform.api.calls if call[1].endswith("/events")]
+
+
 def test_journey(platform: Platform, alice: Person):
+    """Start, work, stop; each step told to the control plane, no token of the Hub in the workspace."""
     page = alice.start("heart")
-    assert page.status_code == 200, platform.log("hub")
-    assert "jupyter-config-data" in page.text, page.text[:2000] + platform.log("hub")
+    assert "jupyter-config-data" in page.text, platform.log("hub")
     assert page.url.path == "/user/alice/heart/lab"
+    assert events(platform)[-1] == "running"
     (platform.home("alice", "heart") / "a.txt").write_text("hello")
     answer = alice.api("heart", "GET", "api/contents/a.txt")
     assert answer.json()["content"] == "hello", platform.log("guard")
+    inside = platform.runtime.exec_in(platform.plans[-1], ["/bin/sh", "-c", "cat /proc/*/environ; env"]).stdout
+    route = json.loads(platform.places.routes_file.read_text())[-1]
+    assert route["hub_api_token"].encode() not in inside
+    assert b"JUPYTERHUB" not in inside
     alice.stop("heart")
+    assert events(platform)[-1] == "stopped"
     assert alice.api("heart", "GET", "api/contents/a.txt").status_code in {404, 424}
+    assert not platform.places.routes_file.read_text().count("/user/alice/heart/")
+
+
+def test_refusals_of_the_sign_in_are_told(platform: Platform):
+    person = Person(platform, "alice")
+    answer = person.sign_in(totp="000000")
+    assert "The name, the password or the code is wrong." in answer.text
+    assert person.http.get("/hub/home").url.path == "/hub/login"
+    assert "script" not in answer.text
+
+
+def test_headers_of_hub_pages(platform: Platform):
+    answer = httpx.get(f"{platform.url}/hub/login")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "script" not in policy
+    assert answer.headers["x-frame-options"] == "DENY"
+    cookies = answer.headers.get_list("set-cookie")
+    assert all("SameSite=" in cookie and "HttpOnly" in cookie for cookie in cookies), cookies
+
+
+def test_nobody_else_gets_in(platform: Platform, alice: Person):
+    """Another person of the same project, signed in, is refused at the Hub's OAuth and at the guard."""
+    alice.start("heart")
+    bob = Person(platform, "bob")
+    bob.sign_in()
+    answer = bob.http.get("/user/alice/heart/lab")
+    assert answer.status_code == 403, answer.text
+    assert "jupyter-config-data" not in answer.text
+    page = bob.http.get("/hub/home")
+    form = {"_xsrf": hidden(page)} if 'name="_xsrf"' in page.text else {}
+    assert bob.http.post("/hub/stop/alice/heart", data=form).status_code in {403, 404}
+    assert bob.http.post("/hub/spawn/alice/lung", data=form).status_code in {403, 404}
+    alice.stop("heart")
+
+
+def test_what_does_not_exist(platform: Platform, alice: Person):
+    assert alice.http.get("/hub/token").status_code == 404
+    assert alice.http.get("/hub/admin").status_code == 404
+    assert alice.http.get("/hub/spawn").url.path == "/hub/home"
+    assert alice.http.get("/hub/spawn/alice").url.path == "/hub/home"
+    page = alice.http.get("/hub/home")
+    answer = alice.http.post("/hub/api/users/alice/tokens", headers={"X-XSRFToken": hidden(page)}, json={})
+    assert answer.status_code == 403
+    answer = alice.http.post("/hub/api/users/alice/server", headers={"X-XSRFToken": hidden(page)})
+    assert answer.status_code == 403
+
+
+def test_the_inactive_are_signed_out(platform: Platform):
+    platform.add_person("carol", "heart")
+    carol = Person(platform, "carol")
+    carol.sign_in()
+    assert carol.http.get("/hub/home").url.path == "/hub/home"
+    platform.api.people["carol"]["active"] = False
+    wait_for(lambda: carol.http.get("/hub/home").url.path == "/hub/login", "carol to be signed out", 60)
+
+
+def test_the_hub_may_die(platform: Platform, alice: Person):
+    """After kill -9 of the Hub the workspace still answers, and the new Hub knows it and stops it."""
+    alice.start("lung")
+    platform.processes["hub"].stop(signal.SIGKILL)
+    assert alice.api("lung", "GET", "api/status").status_code == 200
+    platform.start_one("hub")
+    assert alice.api("lung", "GET", "api/status").status_code == 200
+    assert "Running" in alice.http.get("/hub/home").text
+    alice.stop("lung")
+    assert platform.runtime.poll(platform.plans[-1]) is not None
+    assert events(platform)[-1] == "stopped"
+
+
+@pytest.mark.skipif(not LONG, reason="TRE_TEST_LONG: guard and intake killed under a running workspace")
+def test_guard_and_intake_may_die(platform: Platform, alice: Person):
+    alice.start("lung")
+    for name in ("guard", "intake"):
+        platform.processes[name].stop(signal.SIGKILL)
+        platform.start_one(name)
+    assert alice.api("lung", "GET", "api/status").status_code == 200
+    assert (platform.settings.intake_sockets / platform.plans[-1]["workspace_id"] / "intake.sock").is_socket()
+    alice.stop("lung")
+
+
+def test_a_workspace_that_ends_by_itself(platform: Platform, alice: Person):
+    alice.start("lung")
+    platform.runtime.stop(platform.plans[-1])
+    wait_for(lambda: events(platform)[-1] in {"failed", "stopped"}, "the end to be told", 30)
+    wait_for(lambda: alice.api("lung", "GET", "api/status").status_code in {404, 424}, "the route to go", 10)
+
+
+# Whole objects.
+
+PLACES = Places(Settings(state=Path("/s"), run=Path("/r"), port=9000))
+
+
+def test_traefik_is_on_loopback_with_one_port_for_people():
+    found = traefik_static(PLACES)
+    assert found["entryPoints"]["http"]["address"] == "127.0.0.1:9000"
+    assert found["entryPoints"]["auth_api"] == {"address": "127.0.0.1:9004"}
+    assert found["providers"]["file"] == {"filename": "/s/door/rules.toml", "watch": True}
+    assert found["global"] == {"checkNewVersion": False, "sendAnonymousUsage": False}
+    assert web_route("http://127.0.0.1:9003") == {
+        "http": {
+            "routers": {
+                "tre-web": {
+                    "rule": "PathPrefix(`/tre/`) || Path(`/tre`)",
+                    "service": "tre-web",
+                    "entryPoints": ["http"],
+                }
+            },
+            "services": {
+                "tre-web": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9003"}], "passHostHeader": True}}
+            },
+        }
+    }
+
+
+def test_hub_settings():
+    found = hub_settings(PLACES, database_url="d", proxy_password="p", web_secret="w", secure=True)
+    assert found["Authenticator"]["admin_users"] == set()
+    assert found["Authenticator"]["auth_refresh_strict"] is True
+    assert found["JupyterHub"]["tornado_settings"]["cookie_options"] == {"samesite": "Lax", "secure": True}
+    assert found["JupyterHub"]["hub_bind_url"] == "http://127.0.0.1:9001"
+    assert not any("token" in scope or "admin" in scope for scope in USER_SCOPES + SERVER_SCOPES)

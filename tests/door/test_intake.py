@@ -283,10 +283,18 @@ def test_slow_senders_keep_nobody_out(intake: Intake):
             pass
         except OSError:
             dropped += 1
-    assert dropped == 24
+    assert 24 <= dropped <= 26, "sixteen places, of which a connection before may have kept one or two"
     assert intake.submit(manifest("a.csv"), b"a", token=good("w2"), workspace="w2")[0] == 201
     for raw in slow:
         raw.close()
+    wait_for(lambda: answers(intake), "places to be free again", 10)
+
+
+def answers(intake: Intake) -> bool:
+    try:
+        return intake.ask("w1", "GET", "/requests", Authorization=f"Bearer {good()}")[0] == 200
+    except OSError:
+        return False
 
 
 def test_other_addresses(intake: Intake):

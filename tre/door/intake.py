@@ -81,8 +81,9 @@ class Counter:
             return await self._answer(request, claims)
         except TreError as error:
             log.info("workspace %s: %s refused: %s", self.workspace_id, request.method, error.message)
-            request.protocol.force_close()
-            return web.json_response(error.as_dict(), status=error.http_status)
+            refusal = web.json_response(error.as_dict(), status=error.http_status)
+            refusal.force_close()
+            return refusal
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:

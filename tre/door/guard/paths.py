@@ -68,7 +68,8 @@ def rule(pattern: str, methods: str, kind: Kind, query: str = "") -> Rule:
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 
-RULES = (
+RULES = (  # no two know the same path; those asked for most come first
+    rule(r"api/contents(/.+)?", "GET POST PUT PATCH DELETE", Kind.UPSTREAM, "content type format hash"),
     rule(r"api", "GET HEAD", Kind.READY),
     rule(r"oauth_callback", "GET", Kind.CALLBACK, "code state error error_description"),
     rule(r"|tree", "GET HEAD", Kind.START),
@@ -91,7 +92,6 @@ RULES = (
     rule(rf"api/kernels/{UUID}/channels", "GET", Kind.CHANNELS, "session_id"),
     rule(r"api/sessions", "GET POST", Kind.UPSTREAM),
     rule(rf"api/sessions/{UUID}", "GET PATCH DELETE", Kind.UPSTREAM),
-    rule(r"api/contents(/.+)?", "GET POST PUT PATCH DELETE", Kind.UPSTREAM, "content type format hash"),
 )
 
 

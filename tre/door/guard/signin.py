@@ -12,6 +12,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -23,6 +24,7 @@ from tre.door.guard.routes import Route
 from tre.errors import Forbidden, Unauthenticated, Unavailable
 
 CACHE_SECONDS = 20
+MOST_CACHED = 64
 COOKIE_DAYS = 0.5
 SESSION_COOKIE = "jupyterhub-session-id"
 XSRF_COOKIE = "_xsrf"
@@ -42,12 +44,22 @@ class SignIn:
             oauth_client_id=route.oauth_client_id,
             oauth_redirect_uri=f"{route.base_url}oauth_callback",
             oauth_authorization_url="/hub/api/oauth2/authorize",
-            cache_max_age=CACHE_SECONDS,
             access_scopes={f"access:servers!server={server}"},
         )
+        self._tokens: dict[str, tuple[float, tuple[str, str]]] = {}
+        self._owners: dict[tuple[str, str], float] = {}
+        self._proofs: dict[str, str] = {}
 
     def token(self, cookies: str) -> tuple[str, str]:
         """(token, session id) from a Cookie header; raises Unauthenticated."""
+        found = self._tokens.get(cookies)
+        if found and time.monotonic() - found[0] < CACHE_SECONDS:
+            return found[1]
+        found = (time.monotonic(), self._read_token(cookies))
+        keep(self._tokens, cookies, found)
+        return found[1]
+
+    def _read_token(self, cookies: str) -> tuple[str, str]:
         session_id, token = "", None
         for name, value in cookie_pairs(cookies):
             if name == SESSION_COOKIE:
@@ -61,10 +73,18 @@ class SignIn:
     async def check_owner(self, token: str, session_id: str, *, fresh: bool = False) -> None:
         """Raises Unauthenticated where the Hub does not know the token, Forbidden for anyone but the owner.
 
-        `fresh`: the Hub's word of now, not of up to `CACHE_SECONDS` ago.
+        `fresh`: the Hub's word of now, not of up to `CACHE_SECONDS` ago. Only a good word is remembered.
         """
+        checked_at = self._owners.get((token, session_id))
+        if not fresh and checked_at is not None and time.monotonic() - checked_at < CACHE_SECONDS:
+            return
+        self._owners.pop((token, session_id), None)
+        await self._ask_hub(token, session_id)
+        keep(self._owners, (token, session_id), time.monotonic())
+
+    async def _ask_hub(self, token: str, session_id: str) -> None:
         try:
-            model = await self._oauth.user_for_token(token, use_cache=not fresh, session_id=session_id, sync=False)
+            model = await self._oauth.user_for_token(token, use_cache=False, session_id=session_id, sync=False)
         except HTTPError as error:
             raise Unavailable("the sign-in service does not answer") from error
         if not model:
@@ -75,8 +95,11 @@ class SignIn:
 
     def xsrf(self, token: str) -> str:
         """What only a page of this workspace, in this browser, can send back."""
+        if found := self._proofs.get(token):
+            return found
         digest = hmac.new(self._secret, f"xsrf:{self._route.base_url}:{token}".encode(), hashlib.sha256).digest()
-        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+        keep(self._proofs, token, base64.urlsafe_b64encode(digest).decode().rstrip("="))
+        return self._proofs[token]
 
     def check_xsrf(self, token: str, headers: Mapping[str, str]) -> None:
         """Raises Forbidden where the request was not sent by a page of this workspace."""
@@ -147,6 +170,14 @@ class SignIn:
             secure=scheme(request) == "https",
             samesite="Lax",
         )
+
+
+def keep(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    """Remember a value; the oldest goes where there are too many."""
+    cache.pop(key, None)
+    cache[key] = value
+    if len(cache) > MOST_CACHED:
+        del cache[next(iter(cache))]
 
 
 def cookie_pairs(header: str) -> Iterator[tuple[str, str]]:
