@@ -133,6 +133,8 @@ def test_scripts_and_frames_get_no_page(care: Site):
     ada = care.visitor("ada")
     for path in ("/tre/", "/tre/me", "/tre/projects/care-costs/decide", "/tre/register"):
         for headers in (
+            {"sec_fetch_mode": "cors"},
+            {"sec_fetch_dest": "empty"},
             {"sec_fetch_mode": "cors", "sec_fetch_dest": "empty"},
             {"sec_fetch_mode": "same-origin", "sec_fetch_dest": "empty"},
             {"sec_fetch_mode": "no-cors", "sec_fetch_dest": "script"},

@@ -141,6 +141,7 @@ def test_a_callback_that_this_browser_did_not_ask_for_is_refused(whole: Whole):
         prepare()
         refused = victim.open(back)
         assert (refused.status, refused.heading) == (401, "Sign in")
+        assert "not begun in this browser" in refused.words
         assert "tre-session" not in victim.cookies
         assert "Signed in" not in victim.open("/tre/").words
 
