@@ -102,3 +102,37 @@ class Broken(TreError):
     default_hint = (
         "Do not retry. Keep everything as it is and call the administrator; `tre audit verify` shows what still holds."
     )
+
+
+_KINDS: tuple[type[TreError], ...] = (
+    InvalidInput,
+    NotFound,
+    Conflict,
+    Refusal,
+    Unauthenticated,
+    Forbidden,
+    GateClosed,
+    LimitExceeded,
+    Unavailable,
+    Broken,
+)
+_BY_CODE = {kind.code: kind for kind in _KINDS}
+_BY_STATUS: dict[int, type[TreError]] = {
+    401: Unauthenticated,
+    403: Refusal,
+    404: NotFound,
+    409: Conflict,
+    413: LimitExceeded,
+    422: InvalidInput,
+    429: LimitExceeded,
+}
+
+
+def error_of(status: int, answer: object) -> TreError:
+    """The error that another process of ours raised, from its HTTP answer; what cannot be read is `Unavailable`."""
+    told = answer.get("error") if isinstance(answer, dict) else None
+    said = {key: value for key, value in told.items() if isinstance(value, str)} if isinstance(told, dict) else {}
+    code = said.get("code", "")
+    kind = _BY_CODE.get(said.get("kind", "")) or _BY_CODE.get(code) or _BY_STATUS.get(status, Unavailable)
+    message = said.get("message") or f"The platform answered with status {status}."
+    return kind(message, hint=said.get("hint", ""), field=said.get("field", ""), code=code)

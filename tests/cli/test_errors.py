@@ -10,9 +10,9 @@ import pytest
 import tre.cli.client as client
 from tests.cli.conftest import Run
 from tre import errors
-from tre.cli.client import SavedToken, check_url, error_of, load_token, part, save_token
+from tre.cli.client import SavedToken, check_url, load_token, part, save_token
 from tre.cli.show import as_line, show, text
-from tre.errors import InvalidInput, TreError, Unauthenticated
+from tre.errors import InvalidInput, TreError, Unauthenticated, error_of
 from tre.people.signin import TooManyAttempts
 
 TREE = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, TreError)]

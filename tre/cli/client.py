@@ -13,33 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from tre import errors
-from tre.errors import TreError, Unauthenticated, Unavailable
+from tre.errors import InvalidInput, Unauthenticated, Unavailable, error_of
 
 API = "/tre/api/v1"
-KINDS: tuple[type[TreError], ...] = (
-    errors.InvalidInput,
-    errors.NotFound,
-    errors.Conflict,
-    errors.Refusal,
-    errors.Unauthenticated,
-    errors.Forbidden,
-    errors.GateClosed,
-    errors.LimitExceeded,
-    errors.Unavailable,
-    errors.Broken,
-)
-_BY_CODE = {kind.code: kind for kind in KINDS}
-_BY_STATUS: dict[int, type[TreError]] = {
-    401: errors.Unauthenticated,
-    403: errors.Refusal,
-    404: errors.NotFound,
-    409: errors.Conflict,
-    413: errors.LimitExceeded,
-    422: errors.InvalidInput,
-    429: errors.LimitExceeded,
-    503: errors.Unavailable,
-}
 
 
 @dataclass(frozen=True)
@@ -72,7 +48,7 @@ def check_url(url: str) -> str:
     found = urlsplit(url)
     here = found.hostname in ("localhost", "127.0.0.1", "::1")
     if not found.hostname or found.scheme not in ("https", *(("http",) if here else ())):
-        raise errors.InvalidInput("The platform's address begins with https://.", field="url")
+        raise InvalidInput("The platform's address begins with https://.", field="url")
     return url.rstrip("/")
 
 
@@ -133,11 +109,3 @@ def _json(response: Any) -> Any:
         return response.json()
     except ValueError:
         return {}
-
-
-def error_of(status: int, body: Any) -> TreError:
-    told = body.get("error", {}) if isinstance(body, dict) else {}
-    code = str(told.get("code", ""))
-    kind = _BY_CODE.get(str(told.get("kind", ""))) or _BY_CODE.get(code) or _BY_STATUS.get(status, TreError)
-    message = str(told.get("message") or f"The platform answered with status {status}.")
-    return kind(message, hint=str(told.get("hint", "")), field=str(told.get("field", "")), code=code)

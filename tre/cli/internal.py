@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tre.cli.client import error_of
-from tre.errors import Unavailable
+from tre.errors import Unavailable, error_of
 from tre.settings import Settings
 
 

@@ -17,30 +17,6 @@ import aiohttp
 from tre import errors
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
-BY_CODE: dict[str, type[errors.TreError]] = {
-    kind.code: kind
-    for kind in (
-        errors.InvalidInput,
-        errors.NotFound,
-        errors.Conflict,
-        errors.Refusal,
-        errors.Unauthenticated,
-        errors.Forbidden,
-        errors.GateClosed,
-        errors.LimitExceeded,
-        errors.Unavailable,
-        errors.Broken,
-    )
-}
-BY_STATUS: dict[int, type[errors.TreError]] = {
-    401: errors.Unauthenticated,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    409: errors.Conflict,
-    413: errors.LimitExceeded,
-    422: errors.InvalidInput,
-    429: errors.LimitExceeded,
-}
 
 
 class InternalApi:
@@ -100,7 +76,7 @@ class InternalApi:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise errors.Unavailable(f"the control plane does not answer ({type(error).__name__})") from error
         if not 200 <= status < 300 or not isinstance(answer, dict | list):
-            raise to_error(status, answer)
+            raise errors.error_of(status, answer)
         return answer
 
 
@@ -108,21 +84,6 @@ def whole(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise errors.Unavailable("the control plane's answer is no object")
     return answer
-
-
-def to_error(status: int, answer: object) -> errors.TreError:
-    """Our own error from what the other side said; anything unreadable is Unavailable."""
-    told = answer.get("error") if isinstance(answer, dict) else None
-    if not isinstance(told, dict) or not isinstance(told.get("message"), str):
-        kind = BY_STATUS.get(status, errors.Unavailable)
-        return kind(f"the control plane answered {status}")
-    kind = BY_CODE.get(str(told.get("kind") or told.get("code"))) or BY_STATUS.get(status, errors.Unavailable)
-    return kind(
-        told["message"],
-        hint=str(told.get("hint", "")),
-        field=str(told.get("field", "")),
-        code=str(told.get("code", "")),
-    )
 
 
 def read_secret(path: Path) -> str:

@@ -11,8 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from tre.door.internal_api import to_error
-from tre.errors import Unavailable
+from tre.errors import Unavailable, error_of
 
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=3)
 
@@ -33,6 +32,6 @@ class Neighbour:
                 if response.status < 300:
                     return
                 answer: Any = await response.json(content_type=None)
-                raise to_error(response.status, answer)
+                raise error_of(response.status, answer)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{self._name} does not answer ({type(error).__name__})") from error
