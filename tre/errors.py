@@ -125,14 +125,17 @@ _BY_STATUS: dict[int, type[TreError]] = {
     413: LimitExceeded,
     422: InvalidInput,
     429: LimitExceeded,
+    502: Unavailable,
+    503: Unavailable,
+    504: Unavailable,
 }
 
 
 def error_of(status: int, answer: object) -> TreError:
-    """The error that another process of ours raised, from its HTTP answer; what cannot be read is `Unavailable`."""
+    """The error that another process of ours raised, from its HTTP answer; what cannot be read is of no known kind."""
     told = answer.get("error") if isinstance(answer, dict) else None
     said = {key: value for key, value in told.items() if isinstance(value, str)} if isinstance(told, dict) else {}
     code = said.get("code", "")
-    kind = _BY_CODE.get(said.get("kind", "")) or _BY_CODE.get(code) or _BY_STATUS.get(status, Unavailable)
+    kind = _BY_CODE.get(said.get("kind", "")) or _BY_CODE.get(code) or _BY_STATUS.get(status, TreError)
     message = said.get("message") or f"The platform answered with status {status}."
     return kind(message, hint=said.get("hint", ""), field=said.get("field", ""), code=code)
