@@ -107,7 +107,7 @@ def hub_settings(
             "allow_all": True,
             "admin_users": set(),
             "any_allow_config": True,
-            "auth_refresh_age": 30,
+            "auth_refresh_age": 10,
             "auth_refresh_strict": True,
             "refresh_pre_spawn": True,
             "enable_auth_state": False,
