@@ -15,9 +15,12 @@ from types import FrameType
 from sqlalchemy import func, select
 
 from tests.outputs.house import House
-from tre.outputs import checking, release
+from tre.outputs import checking, release, steps
 from tre.outputs.model import FileFinding, Release, ReleaseRequest
 from tre.outputs.service import Submitted
+from tre.outputs.states import RequestState
+from tre.people.model import Person
+from tre.projects.model import Member, Project
 from tre.store import Database
 
 POINTS = 200 if os.environ.get("TRE_TEST_LONG") else 20
@@ -169,3 +172,32 @@ def test_a_worker_that_lost_its_lease_changes_nothing(house: House) -> None:
     assert release.step(house.db, release.ReleaseDesk(house.store, Sleeps()))
     assert house.state(sent) == "released"
     assert count(house, "request.released", sent) == 1
+
+
+def test_a_worker_whose_request_was_taken_over_leaves_it_alone(house: House) -> None:
+    """The state is still the same: only the lease says that somebody else is at it."""
+    sent = house.releasing()
+
+    class Sleeps:
+        def sign(self, message: bytes) -> str:
+            house.clock.forward(minutes=3)
+            assert steps.claim(house.db, RequestState.releasing) is not None
+            return house.pen.sign(message)
+
+    assert release.step(house.db, release.ReleaseDesk(house.store, Sleeps()))
+    assert (house.state(sent), release_row(house, sent)) == ("releasing", None)
+
+
+def test_who_joins_the_project_during_the_release_stops_it(house: House) -> None:
+    sent = house.releasing()
+
+    class Meanwhile:
+        def sign(self, message: bytes) -> str:
+            with house.db.transaction() as session:
+                cora = session.scalars(select(Person).where(Person.username == "cora")).one()
+                project = session.scalars(select(Project).where(Project.slug == "cost")).one()
+                session.add(Member(project_id=project.id, person_id=cora.id, joined_at=house.clock()))
+            return house.pen.sign(message)
+
+    assert release.step(house.db, release.ReleaseDesk(house.store, Meanwhile()))
+    assert (house.state(sent), release_row(house, sent)) == ("failed", None)
