@@ -81,3 +81,10 @@ def site(bare_site: Site, switch: tuple[Switch, str]) -> Site:
     behind, bare_site.url = switch
     behind.app = bare_site.app
     return bare_site
+
+
+@pytest.fixture
+def care(site: Site) -> Site:
+    """With the approved project care-costs of rita's."""
+    site.project()
+    return site
