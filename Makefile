@@ -38,6 +38,8 @@ up: install ## the platform with the demo's people and data; Ctrl-C stops it
 
 test: install ## the whole suite on real parts
 	@$(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
+	@# What root becomes can only be tried by root.
+	@test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q tests/stack/test_ordinary.py
 
 test-long: install ## the same with fuzzing, killing and filling at their full counts
 	@TRE_TEST_LONG=1 $(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
