@@ -95,7 +95,8 @@ def audit_system(system: System, *, width: float = 0.0, intervals: bool = True, 
         used = matrix[np.diff(matrix.indptr) > 0]
         wanted = np.flatnonzero(system.shown[unknown] if intervals else system.shown[unknown] & exact)
         low = np.full(len(unknown), -np.inf) if negative else None
-        least, most, _ = feasible(used, right[np.diff(matrix.indptr) > 0], cells=wanted, low=low)
+        found_least, found_most, _ = feasible(used, right[np.diff(matrix.indptr) > 0], cells=wanted, low=low)
+        least[wanted], most[wanted] = found_least[wanted], found_most[wanted]
         tight = most - least <= TOLERANCE * np.maximum(1, np.abs(np.where(np.isfinite(most), most, 0)))
         exact = exact | (tight & np.isfinite(most))
     shown = system.shown[unknown]

@@ -186,32 +186,39 @@ def _run(command):
     return json.loads(lines[-1][5:])
 
 
-def measure(python, rows, big, seconds):
-    out = {"machine": {"cores": _cores(), "python": platform.python_version()}, "rows": rows}
-    out["import"] = own("import")
+def measure(options, keep):
+    """Yields what is measured, item by item; `keep` says which parts are asked for."""
+    yield "machine", {"cores": _cores(), "python": platform.python_version()}
+    yield "rows", options.rows
+    if "rest" in keep:
+        yield "import", own("import")
+        yield "audit", own("audit")
+        yield "compare", own("compare")
     with tempfile.TemporaryDirectory() as folder:
-        small, large = f"{folder}/small.parquet", f"{folder}/large.parquet"
-        write_rows(small, 100_000)
-        write_rows(large, rows)
-        out["small"] = own("check", small, "category", True)
-        for kind in ("category", "text"):
-            peer_path = f"{folder}/{kind}.parquet"
-            frame(large, kind).to_parquet(peer_path)
-            for suppress in (False, True):
-                out[f"{kind}, suppress {suppress}"] = {
-                    "own": own("check", peer_path, kind, suppress),
-                    "duckdb": own("duckdb", peer_path, kind),
-                    "acro": peer(python, "acro", peer_path, "mean", suppress),
-                }
-        if big:
-            write_rows(large, big)
-            out["big"] = {"rows": big, **own("big", large)}
-    from tests.output_checks.instances import INSTANCES
+        if "rest" in keep:
+            write_rows(f"{folder}/small.parquet", 100_000)
+            yield "small", own("check", f"{folder}/small.parquet", "category", True)
+        if "tables" in keep:
+            yield from _tables(options, folder)
+        if options.big:
+            write_rows(f"{folder}/big.parquet", options.big)
+            yield "big", {"rows": options.big, **own("big", f"{folder}/big.parquet")}
+    if "protect" in keep:
+        from tests.output_checks.instances import INSTANCES
 
-    for name in INSTANCES:
-        out[name] = {"own": own("protect", name, seconds), "MOD": peer(python, "argus", name, "MOD(1,5,1,0,0)")}
-    out["audit"], out["compare"] = own("audit"), own("compare")
-    return out
+        for name in INSTANCES:
+            mine = own("protect", name, options.seconds)
+            yield name, {"own": mine, "MOD": peer(options.peer, "argus", name, "MOD(1,5,1,0,0)")}
+
+
+def _tables(options, folder):
+    write_rows(f"{folder}/large.parquet", options.rows)
+    for kind in ("category", "text"):
+        path = f"{folder}/{kind}.parquet"
+        frame(f"{folder}/large.parquet", kind).to_parquet(path)
+        for suppress in (False, True):
+            found = {"own": own("check", path, kind, suppress), "duckdb": own("duckdb", path, kind)}
+            yield f"{kind}, suppress {suppress}", {**found, "acro": peer(options.peer, "acro", path, "mean", suppress)}
 
 
 def _cores():
@@ -287,6 +294,8 @@ def main():
         "--big", type=int, default=0, help="rows of the large Parquet file (100000000 for the full run)"
     )
     parser.add_argument("--seconds", type=float, default=5.0, help="time for improving a protected table")
+    parts = ["tables", "protect", "rest"]
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="which parts to measure again")
     parser.add_argument("--docs", action="store_true", help="only write the page from bench.json")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -296,8 +305,10 @@ def main():
         return
     store = HERE / "bench.json"
     if not options.docs:
-        found = measure(options.peer, options.rows, options.big, options.seconds)
-        store.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        found = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
+        for name, value in measure(options, set(options.only)):
+            found[name] = value
+            store.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     write_docs(json.loads(store.read_text(encoding="utf-8")))
 
 

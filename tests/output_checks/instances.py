@@ -36,13 +36,13 @@ def two_hierarchies(seed=1, mean=30.0):
 
 def two_way(seed=1, mean=40.0):
     """200 × 100 with totals: 20,301 cells."""
-    data = records({"a": flat("a", 200), "b": flat("b", 100)}, mean=mean, shape=1.0, seed=seed)
+    data = records({"a": flat("a", 200), "b": flat("b", 100)}, mean=mean, shape=3.0, seed=seed)
     return data, {"rows": ["a"], "columns": ["b"], "margins": "all"}
 
 
 def three_way(seed=1, mean=40.0):
     """30 × 20 × 10 with totals: 7,161 cells."""
-    data = records({"a": flat("a", 30), "b": flat("b", 20), "c": flat("c", 10)}, mean=mean, shape=1.0, seed=seed)
+    data = records({"a": flat("a", 30), "b": flat("b", 20), "c": flat("c", 10)}, mean=mean, shape=3.0, seed=seed)
     return data, {"rows": ["a", "b"], "columns": ["c"], "margins": "all"}
 
 

@@ -209,6 +209,40 @@ def test_wrong_and_incomplete_certificates_are_refused():
     assert oc.verify(good, raw, required=10**6).status == "fail"
 
 
+def test_a_certificate_must_cover_every_gap_even_where_no_total_is_shown():
+    table = oc.protect({"rows": ["r"], "columns": ["c"]}, example(), "eurostat-safe-centre")
+    raw, body = table.to_csv().encode(), table.certificate()
+    assert oc.verify(body, raw).status == "pass"
+    for part in (body["cells"], body["required"], body["witnesses"], *body["fillings"]):
+        part.pop()
+    assert oc.verify(body, raw).status == "fail"
+
+
+def test_a_bridge_between_two_blocks_of_gaps_is_recovered_by_equations_alone():
+    hidden = np.zeros((5, 5), dtype=bool)
+    hidden[0:2, 0:2] = hidden[2:4, 2:4] = True
+    hidden[0, 2] = True  # no sum has it as its only gap
+    full, table = grid_table(np.arange(16).reshape(4, 4) + 20, hidden)
+    audit = audit_system(link([table]), intervals=False)
+    assert [dict(name) for name, exact in zip(audit.names, audit.exact, strict=True) if exact] == [
+        {"a": "r0", "b": "c2"}
+    ]
+    assert audit.most[list(audit.exact).index(True)] == full[0, 2]
+
+
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 10**6))
+def test_determined_cells_agree_with_ranks(rows, columns, seed):
+    from scipy.sparse import csr_matrix
+
+    from output_checks.attacker import determined
+
+    rng = np.random.default_rng(seed)
+    dense = rng.choice([0.0, 0.0, 1.0, -1.0], (rows, columns))
+    rank = np.linalg.matrix_rank(dense)
+    want = [np.linalg.matrix_rank(np.vstack([dense, np.eye(columns)[j]])) == rank for j in range(columns)]
+    assert determined(csr_matrix(dense)).tolist() == want
+
+
 def test_linked_tables_are_attacked_together():
     one = b"a,b,value\nx,p,\nx,q,\nx,Total,9\ny,p,\ny,q,\ny,Total,10\nTotal,p,7\nTotal,q,12\nTotal,Total,19\n"
     two = b"a,c,value\nx,u,4\nx,w,5\ny,u,3\ny,w,7\n"

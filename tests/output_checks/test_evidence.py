@@ -170,6 +170,16 @@ def test_weights_change_values_but_not_thresholds():
         oc.check({"rows": ["a"], "weights": "w"}, data.assign(w=[-1.0] + [1.0] * 16))
 
 
+def test_a_holding_with_a_large_loss_dominates_by_its_size():
+    data = pd.DataFrame(
+        {"a": ["x"] * 62, "h": ["big", "big", *map(str, range(60))], "v": [-500.0, -500.0] + [1.0] * 60}
+    )
+    spec = {"rows": ["a"], "values": "v", "statistic": "sum", "holding": "h"}
+    (cell,) = oc.check(spec, data).cells
+    assert cell.evidence["top"] == [1000.0, 1.0]
+    assert {"dominance_nk", "dominance_p", "negatives"} <= set(cell.findings)
+
+
 def test_infinite_values_block():
     data = pd.DataFrame({"a": ["x"] * 20, "v": [1.0] * 19 + [float("inf")]})
     report = oc.check({"rows": ["a"], "values": "v", "statistic": "sum"}, data)

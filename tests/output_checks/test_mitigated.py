@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import output_checks as oc
 from tests.output_checks.conftest import LONG
-from tests.output_checks.test_evidence import RECORDS, frame
+from tests.output_checks.test_evidence import frame
 
 RNG = np.random.default_rng(7)
 N = 900
@@ -65,12 +65,19 @@ def test_no_unsafe_value_is_in_the_bytes(kind, statistic, margins, missing):
             )
 
 
-@given(RECORDS, st.sampled_from(["count", "sum", "row_percent", "percent", "mean"]), st.booleans())
-def test_totals_and_percentages_do_not_give_suppressed_cells_away(records, statistic, rounding):
+COUNTS = st.lists(st.lists(st.integers(0, 30), min_size=3, max_size=3), min_size=2, max_size=3)
+
+
+@given(COUNTS, st.sampled_from(["count", "sum", "row_percent", "percent", "mean"]), st.booleans())
+def test_totals_and_percentages_do_not_give_suppressed_cells_away(counts, statistic, rounding):
     """Whatever a suppressed cell holds, what is published stays the same: it is a function of the safe cells alone."""
     spec = {"rows": ["a"], "columns": ["b"], "statistic": statistic, "margins": True}
     if statistic in ("sum", "mean"):
         spec["values"] = "v"
+    records = [
+        {"a": f"a{i}", "b": j, "v": float(10 + k % 7 + 100 * i), "u": k, "h": k}
+        for i, row in enumerate(counts) for j, n in enumerate(row) for k in range(n)
+    ]  # fmt: skip
     report = oc.check(spec, frame(records))
     if not report.cells:
         return
