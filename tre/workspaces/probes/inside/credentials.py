@@ -108,14 +108,17 @@ def _connect(**options: Any) -> Any:
 
 
 def _refused(statement: str) -> str | None:
-    """A statement that must fail; its own connection must work."""
+    """A statement that must fail for lack of a right or of the extension; any other failure proves nothing."""
     import psycopg
 
+    errors = psycopg.errors
     with _connect() as connection:
         try:
             connection.execute(statement)
-        except psycopg.Error:
+        except (errors.InsufficientPrivilege, errors.UndefinedFile, errors.FeatureNotSupported):
             return None
+        except psycopg.Error as error:
+            raise RuntimeError(f"{statement}: {error}") from error
     return statement
 
 
@@ -172,7 +175,7 @@ def database_files(given: Given) -> str | None:
 
 @attempt(DATABASE, "run programs on the database's server", "database")
 def database_programs(given: Given) -> str | None:
-    return _refused("COPY (SELECT 1) TO PROGRAM 'true'") or _refused("CREATE EXTENSION plpython3u")
+    return _refused("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null'") or _refused("CREATE EXTENSION plpython3u")
 
 
 @attempt(DATABASE, "reach from the database's server into the network", "database")
