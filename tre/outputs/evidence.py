@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -131,26 +132,33 @@ def house_spec(spec: TableSpec, snapshot: Snapshot) -> TableSpec:
     """
     if len(spec.dimensions) > MAX_DIMENSIONS:
         raise BadInput(f"more than {MAX_DIMENSIONS} dimensions.", field="rows", remedy="Use fewer dimensions.")
-    if cells_at_most(spec, snapshot.path) > MAX_CELLS:
+    if cells_at_most(spec, snapshot) > MAX_CELLS:
         raise BadInput(f"the table has more than {MAX_CELLS} cells.", field="rows", remedy="Use coarser dimensions.")
     return replace(spec, unit=snapshot.unit) if snapshot.unit else spec
 
 
-def cells_at_most(spec: TableSpec, path: Path) -> int:
+def cells_at_most(spec: TableSpec, snapshot: Snapshot) -> int:
     """How many cells a declared table can have on these data, roughly: asked first, because the answer costs little and
     the table itself could take all the memory there is.
     """
-    files = str(path / "*.parquet") if path.is_dir() else str(path)
-    with duckdb.connect(config=SETTINGS) as connection:
-        data = connection.read_parquet(files)
-        known = [name for name in spec.dimensions if name in data.columns]
-        asked = ", ".join(["count(*)", *(f"approx_count_distinct({quote(name)})" for name in known)])
-        [(rows, *found)] = data.aggregate(asked).fetchall()
-    labels = dict(zip(known, found, strict=True))
+    rows, labels = label_counts(snapshot, spec.dimensions)
     sizes = {name: labels.get(name, 0) + len(spec.categories.get(name, ())) + 2 for name in spec.dimensions}
     sides = [prod(sizes[name] for name in side) for side in (spec.rows, spec.columns)]
     most = [min(side, rows + 2) for side in sides] if spec.observed and not spec.categories else sides
     return int(most[0] * most[1])
+
+
+@lru_cache(maxsize=1000)
+def label_counts(snapshot: Snapshot, names: tuple[str, ...]) -> tuple[int, dict[str, int]]:
+    """Rows, and about how many labels each of the named columns has. A snapshot is pinned, so it is asked once."""
+    path = snapshot.path
+    files = str(path / "*.parquet") if path.is_dir() else str(path)
+    with duckdb.connect(config=SETTINGS) as connection:
+        data = connection.read_parquet(files)
+        known = [name for name in names if name in data.columns]
+        asked = ", ".join(["count(*)", *(f"approx_count_distinct({quote(name)})" for name in known)])
+        [(rows, *found)] = data.aggregate(asked).fetchall()
+    return int(rows), dict(zip(known, map(int, found), strict=True))
 
 
 def _loose_table(grid: list[list[str]], profile: str) -> list[Finding]:
