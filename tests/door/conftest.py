@@ -6,9 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.door.parts import GuardHouse, bare_jupyter, door_settings
+from tests.door.parts import GuardHouse, bare_jupyter, door_settings, route_for
 from tests.door.platform import Platform, new_platform
 from tests.door.stand_in import InternalApi, StandInHub
 from tre.door.places import Places
@@ -69,3 +70,22 @@ def platform() -> Iterator[Platform]:
         yield found
     finally:
         found.stop()
+
+
+@pytest.fixture
+def front(house: GuardHouse, jupyter: Path):
+    route = route_for(jupyter)
+    house.add_route(route)
+    with httpx.Client(
+        base_url=house.places.guard_url + route["base_url"], headers=house.browser(route), timeout=60
+    ) as client:
+        client.route = route
+        (jupyter / "home" / "a.txt").write_text("hello")
+        yield client
+
+
+@pytest.fixture
+def kernel(front: httpx.Client):
+    identity = front.post("api/kernels", json={"name": "python3"}).json()["id"]
+    yield identity
+    front.delete(f"api/kernels/{identity}")

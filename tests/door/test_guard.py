@@ -2,66 +2,13 @@
 
 import http.client
 import json
-import signal
-import time
 from pathlib import Path
 
-import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import connect
 
-from tests.door.parts import GuardHouse, route_for, wait_for
+from tests.door.parts import GuardHouse
 from tests.door.stand_in import owner_model
 from tre.door.guard.headers import api_headers
-
-
-@pytest.fixture
-def front(house: GuardHouse, jupyter: Path):
-    route = route_for(jupyter)
-    house.add_route(route)
-    with httpx.Client(
-        base_url=house.places.guard_url + route["base_url"], headers=house.browser(route), timeout=60
-    ) as client:
-        client.route = route
-        (jupyter / "home" / "a.txt").write_text("hello")
-        yield client
-
-
-@pytest.fixture
-def kernel(front: httpx.Client):
-    identity = front.post("api/kernels", json={"name": "python3"}).json()["id"]
-    yield identity
-    front.delete(f"api/kernels/{identity}")
-
-
-def channels(front: httpx.Client, house: GuardHouse, kernel: str, **changes):
-    headers = {"Cookie": front.headers["Cookie"], "Origin": house.places.guard_url} | changes
-    address = f"ws://127.0.0.1:{house.places.guard_port}{front.route['base_url']}api/kernels/{kernel}/channels"
-    return connect(
-        f"{address}?session_id=s1",
-        additional_headers={name: value for name, value in headers.items() if value},
-        compression=None,
-        max_size=None,
-        open_timeout=60,
-    )
-
-
-def execute(socket, code: str) -> str:
-    """Run code over the kernel's websocket; the text it printed."""
-    header = {"msg_id": "m1", "username": "a", "session": "s1", "msg_type": "execute_request", "version": "5.3"}
-    content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
-    message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-    socket.send(json.dumps(message | {"buffers": []}))
-    text = ""
-    while True:
-        answer = json.loads(socket.recv(timeout=60))
-        if answer["parent_header"].get("msg_id") != "m1":
-            continue
-        if answer["msg_type"] == "stream":
-            text += answer["content"]["text"]
-        if answer["msg_type"] == "status" and answer["content"]["execution_state"] == "idle":
-            return text
 
 
 def test_contents_come_through_with_our_headers_alone(front):
@@ -86,17 +33,6 @@ def test_upstream_headers_do_not_pass(front):
         assert answer.headers["server"] == "tre"
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
         assert not {"set-cookie", "content-disposition", "etag", "last-modified"} & set(answer.headers)
-
-
-def drain(socket, seconds: float) -> None:
-    """Read until the other side closes; raises ConnectionClosed."""
-    while True:
-        socket.recv(timeout=seconds)
-
-
-def suspended_run(socket) -> None:
-    execute(socket, "print('y' * 1_000_000)")
-    drain(socket, 30)
 
 
 def test_kernel_specs_show_our_logos(front, house: GuardHouse):
@@ -207,116 +143,3 @@ def test_bodies_are_bounded(front, house: GuardHouse):
     assert connection.getresponse().status == 413
     assert front.put("api/contents/x.txt", content=iter([b"{}"])).status_code == 422
     assert front.put("api/contents/x.txt", headers={"Content-Encoding": "gzip"}, content=b"x").status_code == 422
-
-
-def test_kernel_websocket(front, house: GuardHouse, kernel):
-    with channels(front, house, kernel) as socket:
-        assert execute(socket, "print(6*7)") == "42\n"
-        assert len(execute(socket, "print('x' * 5_000_000)")) == 5_000_001
-    wait_for(lambda: house.api.traffic.get("w1", [0, 0])[0] > 5_000_000, "the report of the bytes", 10)
-
-
-@pytest.mark.parametrize("changes", [{"Cookie": ""}, {"Origin": ""}, {"Origin": "http://evil.example"}])
-def test_websockets_of_others(front, house: GuardHouse, kernel, changes):
-    with pytest.raises(InvalidStatus) as refused, channels(front, house, kernel, **changes):
-        pass
-    assert refused.value.response.status_code == 403
-
-
-def test_a_websocket_ends_with_the_sign_in(front, house: GuardHouse, kernel):
-    with channels(front, house, kernel) as socket:
-        execute(socket, "1")
-        house.hub.tokens.clear()
-        with pytest.raises(ConnectionClosed) as closed:
-            drain(socket, 60)
-    assert closed.value.rcvd.code == 1008
-    assert closed.value.rcvd.reason == "your sign-in has ended"
-
-
-def test_suspension_closes_everything(front, house: GuardHouse, kernel):
-    with channels(front, house, kernel) as socket:
-        execute(socket, "1")
-        house.api.suspended["w1"] = "Too much has left this workspace today."
-        with pytest.raises(ConnectionClosed) as closed:
-            suspended_run(socket)
-        assert closed.value.rcvd.reason == "Too much has left this workspace today."
-    answer = front.get("api/contents/a.txt")
-    assert answer.status_code == 403
-    assert answer.json()["message"] == "Too much has left this workspace today."
-    house.api.suspended.clear()
-    wait_for(lambda: front.get("api/contents/a.txt").status_code == 200, "the workspace to open again", 15)
-
-
-def test_a_silent_control_plane_closes_a_new_workspace(house: GuardHouse, jupyter: Path):
-    house.api.silent = True
-    route = route_for(jupyter, workspace_id="w9", server="lung")
-    house.add_route(route)
-    address = f"{house.places.guard_url}{route['base_url']}api/status"
-    assert httpx.get(address, headers=house.browser(route)).status_code == 403
-    house.api.silent = False
-    wait_for(lambda: httpx.get(address, headers=house.browser(route)).status_code == 200, "an answer", 15)
-
-
-def test_routes_survive_kill_9(house: GuardHouse, front):
-    house.stop(signal.SIGKILL)
-    house.start()
-    assert front.get("api/contents/a.txt").json()["content"] == "hello"
-    assert house.places.routes_file.stat().st_mode & 0o077 == 0
-    assert house.settings.guard_socket.stat().st_mode & 0o077 == 0
-
-
-def test_a_removed_route_is_gone_at_once(front, house: GuardHouse, kernel):
-    with channels(front, house, kernel) as socket:
-        execute(socket, "1")
-        assert house.admin("DELETE", "/routes/w1")[0] == 204
-        with pytest.raises(ConnectionClosed):
-            drain(socket, 10)
-    assert front.get("api/contents/a.txt").status_code == 404
-    assert house.admin("DELETE", "/routes/w1")[0] == 404
-    house.add_route(front.route)
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"base_url": "/hub/"},
-        {"base_url": "/user/alice/../bob/"},
-        {"upstream_socket": "relative.sock"},
-        {"upstream_token": "a\r\nX: y"},
-        {"workspace_id": ""},
-        {"started_at": "now"},
-        {"more": "x"},
-    ],
-)
-def test_odd_routes_are_refused(house: GuardHouse, jupyter: Path, changes):
-    route = route_for(jupyter) | changes
-    status, text = house.admin("PUT", "/routes/w1", json.dumps(route).encode())
-    assert status == 422
-    assert b"hub-token" not in text
-    assert house.admin("GET", "/routes/w1")[0] == 404
-
-
-def test_activity_is_what_a_person_does(front, house: GuardHouse):
-    """Lab's polling is none; opening Lab is, and the Hub is told."""
-    before = json.loads(house.admin("GET", "/routes/w1")[1])["active_at"]
-    front.get("api/kernels")
-    front.get("api/contents/a.txt")
-    assert json.loads(house.admin("GET", "/routes/w1")[1])["active_at"] == before
-    front.get("lab", headers={"Sec-Fetch-Mode": "navigate"})
-    assert json.loads(house.admin("GET", "/routes/w1")[1])["active_at"] > before
-    wait_for(lambda: any(name == "alice" for name, _ in house.hub.activity), "the Hub to be told", 10)
-
-
-def test_an_old_workspace_is_ended(house: GuardHouse, jupyter: Path):
-    house.add_route(route_for(jupyter, workspace_id="w7", server="old", started_at=time.time() - 73 * 3600))
-    wait_for(lambda: "alice/old" in house.hub.deleted, "the Hub to be asked", 10)
-
-
-def test_an_upstream_that_is_gone(house: GuardHouse, tmp_path: Path):
-    route = route_for(tmp_path, workspace_id="w8", server="gone")
-    house.add_route(route)
-    answer = httpx.get(
-        f"{house.places.guard_url}{route['base_url']}api/status", headers=house.browser(route), timeout=30
-    )
-    assert answer.status_code == 503
-    assert "does not answer" in answer.json()["message"]
