@@ -158,7 +158,7 @@ def test_lab_and_a_cell(browser: Browser):
     plot = "import matplotlib.pyplot as plt; plt.plot([1, 4, 2]); plt.show()"
     open_notebook(browser, "cell", "print(6 * 7)", plot)
     run_cell(browser, 0)
-    browser.page.locator(".jp-OutputArea-output").get_by_text("42").wait_for()
+    browser.page.locator(".jp-OutputArea-output").get_by_text("42").wait_for(timeout=120_000)
     run_cell(browser, 1)
     browser.page.locator(".jp-OutputArea-output img").wait_for(timeout=60_000)
     browser.page.keyboard.press("Control+s")
