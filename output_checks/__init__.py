@@ -1,11 +1,12 @@
 """output_checks: disclosure control for tables, models and figures.
 
 Stand-alone: imports nothing of the platform. Everything is loaded when first used, so that importing costs
-next to nothing.
+next to nothing. In a notebook the engine is loaded at once, so that the first table does not wait for it.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,11 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'output_checks' has no attribute {name!r}")
     return getattr(import_module(f"output_checks.{_HOME[name]}"), name)
+
+
+if "IPython" in sys.modules:
+    import_module("output_checks.engine")
+    import_module("output_checks.sources").warm()
 
 
 def __dir__() -> list[str]:

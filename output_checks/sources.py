@@ -106,6 +106,11 @@ def _database() -> Any:
     return duckdb.connect(config=SETTINGS)
 
 
+def warm() -> None:
+    """Opens the database and runs a first query, so that nobody waits for it later."""
+    _database().execute("SELECT a, sum(b), max(b, 2) FROM (VALUES (1, 2.0)) t(a, b) GROUP BY a").fetchnumpy()
+
+
 def _query(duckdb: Any, data: Any, aliases: dict[str, str], text: tuple[str, ...]) -> Callable[[str], Any]:
     if isinstance(data, duckdb.DuckDBPyRelation):
         _present(tuple(aliases), tuple(data.columns))

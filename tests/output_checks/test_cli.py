@@ -123,3 +123,6 @@ def test_importing_costs_next_to_nothing():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+    notebook = "import sys; sys.modules['IPython'] = sys; import output_checks; print('duckdb' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", notebook], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"
