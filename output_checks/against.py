@@ -25,6 +25,7 @@ from output_checks.spec import MISSING, TableSpec
 from output_checks.totals import expected_values, rounded
 
 NEAR = 1e-9
+HOUSE_BASE = 5
 
 
 def compare_published(
@@ -195,12 +196,15 @@ def _worked_out(report: Report, shown: dict[int, PublishedCell]) -> list[Finding
         truth = float(e.value[i]) if e.mode is None else float("nan")
         exact[i] = abs(float(c.value) - truth) <= c.slack + NEAR * max(1.0, abs(truth))
     system = sums(e)
+    rough = e.spec.rounded_by is not None and e.spec.rounded_by[1] >= (report.profile.round_base or HOUSE_BASE)
+    if e.spec.rounded_by is not None and not rough:
+        exact = e.published & ~unknown  # so fine a rounding hides nothing
     true_totals = exact[system.total] | unknown[system.total]
     keep = true_totals[system.equation] if len(system) else np.zeros(0, dtype=bool)
-    if e.spec.rounded_by is None and not true_totals.all() and len(system):
+    if not rough and not true_totals.all() and len(system):
         numbers = np.cumsum(true_totals) - 1
         system = type(system)(numbers[system.equation[keep]], system.member[keep], system.total[true_totals])
-    found = recoverable(system, unknown) if e.spec.rounded_by is None else np.zeros(len(e), dtype=bool)
+    found = np.zeros(len(e), dtype=bool) if rough else recoverable(system, unknown)
     found |= _percent_gaps(e, unknown, exact)
     return [_recovered(report, i) for i in (found & report.primary).nonzero()[0].tolist()]
 

@@ -33,7 +33,7 @@ def sums(e: Evidence) -> Sums:
     import numpy as np
 
     shown = e.published.nonzero()[0]
-    if e.spec.statistic not in ("count", "sum", *PERCENTS) or e.spec.statistic in PERCENTS:
+    if e.spec.statistic not in ("count", "sum", "percent"):
         return Sums(*(np.zeros(0, dtype=np.int64) for _ in range(3)))
     return _sums_among(e, shown)
 

@@ -86,6 +86,23 @@ def test_rounding_alone_does_not_hide_small_cells_unless_the_house_says_so(tmp_p
     assert "threshold" in rules(verdict(six, tmp_path, {**spec, "rounding": "midpoint:6"}, "sacro"))
 
 
+@pytest.mark.parametrize("rounding", ["round:1", "round:2", "midpoint:2"])
+def test_a_rounding_too_fine_to_hide_anything_does_not_switch_the_attack_off(tmp_path, rounding):
+    base = int(rounding[-1])
+    frame = table(at={("b", 2021): ""})
+    if base > 1:
+        shift = 1 if rounding.startswith("midpoint") else 0
+        frame = frame.map(lambda n: n if n == "" else (n + 1) // 2 * 2 - shift)
+    assert "recoverable" in rules(verdict(frame, tmp_path, {**SPEC, "rounding": rounding}))
+
+
+def test_percentages_of_the_whole_add_up_to_their_totals(tmp_path):
+    frame = (100 * pd.crosstab(DATA.r, DATA.y, normalize="all", margins=True)).astype(object)
+    frame.loc["b", 2021] = frame.loc["c", 2020] = ""
+    spec = {"rows": ["r"], "columns": ["y"], "statistic": "percent", "margins": True}
+    assert rules(verdict(frame, tmp_path, spec)) == ["recoverable"]
+
+
 def test_percentages_that_miss_only_one(tmp_path):
     frame = (100 * pd.crosstab(DATA.r, DATA.y, normalize="index")).astype(object)
     frame.loc["b", 2021] = ""
