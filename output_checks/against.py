@@ -67,7 +67,7 @@ def compare(report: Report, cells: list[PublishedCell]) -> Report:
     e = report.evidence
     placed, problems = place(e, cells)
     problems += _completeness(report, placed)
-    shown = {i: c for i, c in placed.items() if c.value is not None}
+    shown = {i: c for i, c in placed.items() if c.value is not None or not c.readable}
     accepted, found = _values(report, shown)
     problems += found
     problems += _unsuppressed(report, shown, accepted)
@@ -84,10 +84,10 @@ def place(e: Evidence, cells: list[PublishedCell]) -> tuple[dict[int, PublishedC
     problems: list[Finding] = []
     for c in cells:
         i = _position(e, c, codes_of, at)
-        if not c.readable:
+        if not c.readable and e.mode is None:
             problems.append(_about(c, "unreadable_cell", f"{c.text!r} is neither a number nor a sign of suppression."))
         elif i is None:
-            if c.value is not None:
+            if c.value is not None or not c.readable:
                 problems.append(_about(c, "unknown_cell", "The declared table has no such cell."))
         elif i in placed:
             problems.append(_about(c, "unknown_cell", "The cell is there twice."))
@@ -136,8 +136,10 @@ def _values(report: Report, shown: dict[int, PublishedCell]) -> tuple[set[int], 
     visible[list(shown)] = True
     allowed = expected_values(report, visible)
     for i, c in shown.items():
-        assert c.value is not None
         if e.mode is not None and e.mode[i] is not None and str(e.mode[i]) == c.text.strip():
+            continue
+        if c.value is None:
+            problems.append(_about(c, "mismatch", f"The file says {c.text.strip()}, the data say {report.value(i)}."))
             continue
         value, near = float(c.value), c.slack + NEAR * max(1.0, abs(float(c.value)))
         options = [values[i] for values in allowed.values()]
@@ -191,8 +193,9 @@ def _worked_out(report: Report, shown: dict[int, PublishedCell]) -> list[Finding
     unknown = e.published.copy()
     exact = np.zeros(len(e), dtype=bool)
     for i, c in shown.items():
-        assert c.value is not None
         unknown[i] = False
+        if c.value is None:
+            continue
         truth = float(e.value[i]) if e.mode is None else float("nan")
         exact[i] = abs(float(c.value) - truth) <= c.slack + NEAR * max(1.0, abs(truth))
     system = sums(e)

@@ -42,6 +42,7 @@ SPEC = {"rows": ["a"], "columns": ["b"], "values": "v", "statistic": "mean"}
 
 def own_check(path, kind, suppress):
     """Best of three; extra memory is the growth of the peak while checking."""
+    sys.modules.setdefault("IPython", sys)  # as in a notebook
     import output_checks as oc
 
     data = frame(path, kind)
@@ -170,7 +171,8 @@ def peer(python, *rest):
     if not python:
         return None
     try:
-        return _run([python, str(HERE / "bench_peer.py"), *map(str, rest)])
+        with tempfile.TemporaryDirectory() as folder:  # the peers leave files where they run
+            return _run([python, str(HERE / "bench_peer.py"), *map(str, rest)], folder)
     except subprocess.TimeoutExpired:
         return {"seconds": None, "timeout": LIMIT}
 
@@ -178,8 +180,8 @@ def peer(python, *rest):
 LIMIT = 600
 
 
-def _run(command):
-    done = subprocess.run(command, capture_output=True, text=True, cwd=HERE.parents[1], timeout=LIMIT)
+def _run(command, folder=HERE.parents[1]):
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=LIMIT)
     lines = [line for line in done.stdout.splitlines() if line.startswith("JSON ")]
     if not lines:
         return {"seconds": None, "error": done.stderr[-300:]}

@@ -96,6 +96,15 @@ def test_a_rounding_too_fine_to_hide_anything_does_not_switch_the_attack_off(tmp
     assert "recoverable" in rules(verdict(frame, tmp_path, {**SPEC, "rounding": rounding}))
 
 
+def test_modes_that_are_words(tmp_path):
+    data = pd.DataFrame({"r": ["a"] * 40 + ["b"] * 40, "w": ["red"] * 25 + ["blue"] * 15 + ["blue"] * 39 + ["red"]})
+    spec = {"rows": ["r"], "values": "w", "statistic": "mode"}
+    assert oc.check(spec, data).suppress().to_csv() == "r,value\na,red\nb,\n"
+    assert oc.compare_published(spec, data, b"r,w\na,red\nb,\n").status == "pass"
+    assert rules(oc.compare_published(spec, data, b"r,w\na,blue\nb,\n")) == ["mismatch"]
+    assert rules(oc.compare_published(spec, data, b"r,w\na,red\nb,blue\n")) == ["mode_share"]
+
+
 def test_percentages_of_the_whole_add_up_to_their_totals(tmp_path):
     frame = (100 * pd.crosstab(DATA.r, DATA.y, normalize="all", margins=True)).astype(object)
     frame.loc["b", 2021] = frame.loc["c", 2020] = ""
