@@ -1,5 +1,6 @@
 """Limits hold: with the control groups that were handed over, and without any."""
 
+import contextlib
 import os
 import time
 from collections.abc import Iterator
@@ -216,5 +217,7 @@ def test_other_workspaces_answer_while_one_is_at_its_limits(limited: SandboxRunt
         "            while True: x = bytearray(b'x') * (20 << 20)\n"
         "    except BlockingIOError: pass\n"
     )
-    limited.exec_in(one, ["python", "-c", code], seconds=2)
+    # Without control groups the watchdog may end the whole workspace in the middle of it: that is a limit that holds.
+    with contextlib.suppress(Unavailable):
+        limited.exec_in(one, ["python", "-c", code], seconds=2)
     assert python(limited, two, "print(1)") == "1"

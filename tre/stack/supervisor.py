@@ -28,8 +28,9 @@ FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
 #: A part that was ready for so long starts with the first pause again.
 STEADY_SECONDS = 60.0
-#: Before the platform was ever ready, a part that dies so often stops the whole start.
-TRIES = 3
+#: Before the platform was ever ready, a part that dies so often stops the whole start. Six, since a server that was
+#: killed with everything else keeps its lock until the machine has cleared the dead process away.
+TRIES = 6
 PROBE_SECONDS = 0.05
 #: In the state folder while a restore moves things to their places.
 RESTORING = "restoring"
