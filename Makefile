@@ -8,7 +8,10 @@ LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --
 # lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
 PIP_INSTALL := install -q --disable-pip-version-check --require-hashes --only-binary :all: --no-binary autograd-gamma --no-build-isolation
 
-.PHONY: help install demo up test test-long check bench lock clean
+# What root becomes can only be tried by root.
+AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
+
+.PHONY: help install demo up test test-failed test-long check bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,8 +41,11 @@ up: install ## the platform with the demo's people and data; Ctrl-C stops it
 
 test: install ## the whole suite on real parts
 	@$(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
-	@# What root becomes can only be tried by root.
-	@test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q tests/stack/test_ordinary.py
+	@$(AS_ROOT)
+
+test-failed: install ## only what failed last time
+	@$(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	@$(AS_ROOT)
 
 test-long: install ## the same with fuzzing, killing and filling at their full counts
 	@TRE_TEST_LONG=1 $(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
