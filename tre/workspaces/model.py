@@ -94,7 +94,6 @@ class WorkspacePolicy(Base):
     file_bytes: Mapped[int] = mapped_column(BigInteger)
     home_bytes: Mapped[int] = mapped_column(BigInteger)
     max_age_seconds: Mapped[int] = mapped_column(Integer)
-    idle_seconds: Mapped[int] = mapped_column(Integer)
     alarm_bytes_per_day: Mapped[int] = mapped_column(BigInteger)
     suspend_bytes_per_day: Mapped[int] = mapped_column(BigInteger)
     suspend_seconds: Mapped[int] = mapped_column(Integer)
