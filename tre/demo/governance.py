@@ -8,7 +8,6 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 from tre.demo import datasets
@@ -117,7 +116,7 @@ class Governance:
         return f"rand-hie ({rows} rows, {len(shown['variables'])} variables) and rossi are in the catalogue"
 
     def _file(self, name: str, body: Any) -> str:
-        path = Path(self.stage.settings.state.parent) / f"{name}.json"
+        path = self.stage.desk / f"{name}.json"
         path.write_text(json.dumps(body))
         return str(path)
 

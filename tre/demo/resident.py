@@ -16,7 +16,7 @@ from tre.credentials.files import write_secret
 from tre.demo.governance import Governance
 from tre.demo.stage import Stage
 from tre.errors import TreError
-from tre.settings import Settings
+from tre.settings import Settings, make_private_folder
 
 
 def settle_in_background(settings: Settings) -> None:
@@ -29,7 +29,9 @@ def settle(settings: Settings) -> None:
     if accounts.exists():
         click.echo(f"The demonstration's accounts are in {accounts}.")
         return
-    stage = Stage(settings)
+    folder = settings.state / "demo"
+    make_private_folder(folder)
+    stage = Stage(settings, folder=folder)
     governance = Governance(stage, {})
     steps = ("bootstrap", "standings", "register", "propose", "decide", "extract", "agree")
     try:

@@ -41,13 +41,19 @@ class Unexpected(TreError):
 class Stage:
     settings: Settings
     accounts: dict[str, Account] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def desk(self) -> Path:
+        """Where tokens and forms lie: beside the state folder, unless a folder was named."""
+        return self.folder or self.settings.state.parent
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.settings.port}"
 
     def environment(self, username: str) -> dict[str, str]:
-        tokens = self.settings.state.parent / "tokens"
+        tokens = self.desk / "tokens"
         tokens.mkdir(mode=0o700, exist_ok=True)
         chosen = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
         return {**chosen, **self.settings.environment(), "TRE_TOKEN_FILE": str(tokens / f"{username}.json")}
