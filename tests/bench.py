@@ -1,7 +1,8 @@
-"""`make bench`: every benchmark of the suite, one after the other, into build/bench.json and docs/bench.md.
+"""`make bench`: every benchmark of the suite, one after the other, into docs/benchmarks.json and docs/benchmarks.md.
 
-Decides only which there are and how the page looks. Each module has `run() -> list[Row]`-like dictionaries: what was
-measured, ours, what it is compared with in the same run, the ratio, and the goal.
+Decides only which there are and how the page looks. Each module has `run()`, which returns rows: `what` was measured,
+`ours`, the `other` it was compared with in the same run, their `ratio`, the `goal`, whether it was `met`, `detail`.
+`make bench` measures all of them; `python -m tests.bench NAME…` some, and keeps what the page knows of the others.
 """
 
 from __future__ import annotations
@@ -12,47 +13,64 @@ import os
 import platform
 import sys
 import time
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 MODULES = (
+    "tests.stack.bench_workspaces",
     "tests.door.bench_guard",
     "tests.data.bench_extract",
     "tests.outputs.bench_lists",
     "tests.outputs.bench_checks",
     "tests.output_checks.bench",
 )
-ROOT = Path(__file__).resolve().parents[1]
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOUND, PAGE = DOCS / "benchmarks.json", DOCS / "benchmarks.md"
 
 
 def main() -> int:
     chosen = sys.argv[1:] or MODULES
-    results: dict[str, Any] = {}
+    found: dict[str, Any] = json.loads(FOUND.read_text()) if FOUND.exists() else {}
     for name in chosen:
-        start = time.monotonic()
-        results[name] = importlib.import_module(name).run()
-        print(f"{name}: {time.monotonic() - start:.0f} s", file=sys.stderr)
-    cpus = len(os.sched_getaffinity(0))
-    machine = {"cpus": cpus, "kernel": platform.release(), "python": platform.python_version()}
-    body = {"machine": machine, "results": results}
-    build = ROOT / "build"
-    build.mkdir(exist_ok=True)
-    (build / "bench.json").write_text(json.dumps(body, indent=1, default=str) + "\n")
-    print(page(body))
+        begun = time.monotonic()
+        found[name] = {
+            "on": date.today().isoformat(),
+            "machine": machine(),
+            "rows": importlib.import_module(name).run(),
+        }
+        print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+        FOUND.write_text(
+            json.dumps({name: found[name] for name in MODULES if name in found}, indent=1, default=str) + "\n"
+        )
+    PAGE.write_text(page(found))
+    print(PAGE.read_text())
     return 0
 
 
-def page(body: dict[str, Any]) -> str:
+def machine() -> str:
+    cores, version = len(os.sched_getaffinity(0)), platform.python_version()
+    return f"{cores} cores, Linux {platform.release()}, Python {version}"
+
+
+def page(found: dict[str, Any]) -> str:
     """The results as Markdown, one table per module."""
-    lines = ["# Benchmarks", "", f"One run of `make bench` on {body['machine']}.", ""]
-    for name, rows in body["results"].items():
-        header = ["| what | ours | compared with | ratio | goal | met |", "|---|---|---|---|---|---|"]
-        lines += [f"## {name.rpartition('.')[2]}", "", *header]
-        for row in rows:
-            cells = (row.get(key, "") for key in ("what", "ours", "other", "ratio", "goal", "met"))
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-        lines.append("")
+    lines = ["# Benchmarks", "", "Made by `make bench`. Ratios are of one run, the two sides measured in turns.", ""]
+    for name in MODULES:
+        if name in found:
+            lines += section(name, found[name])
     return "\n".join(lines)
+
+
+def section(name: str, found: dict[str, Any]) -> list[str]:
+    title = f"## {name.removeprefix('tests.')}"
+    about = f"`python -m tests.bench {name}`, {found['on']}, {found['machine']}."
+    lines = [title, "", about, "", "| what | ours | beside | ratio | goal | met |", "|---|---|---|---|---|---|"]
+    for row in found["rows"]:
+        met = {True: "yes", False: "**no**", None: ""}[row.get("met")]
+        cells = [*(str(row.get(key, "")) for key in ("what", "ours", "other", "ratio", "goal")), met]
+        lines.append("| " + " | ".join(cells) + " |")
+    return [*lines, ""]
 
 
 if __name__ == "__main__":
