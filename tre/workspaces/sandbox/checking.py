@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,11 +129,13 @@ def run_checked(
     memory_bytes: int,
     seconds: float,
     output_bytes: int,
+    watch: Callable[[bytes], None] = lambda arrived: None,
 ) -> bytes:
     """Run a program over files that may be hostile; returns its standard output.
 
     `argv[0]` is looked up in the platform's environment (`python`); `files` maps plain names to host files, shown
-    read-only at `/input/<name>`. Raises LimitExceeded where memory, time or output run over, CheckFailed where the
+    read-only at `/input/<name>`. `watch` gets the output as it arrives and is called, with nothing, while none does;
+    what it raises ends the program. Raises LimitExceeded where memory, time or output run over, CheckFailed where the
     program ends with another status than 0, Unavailable where no sandbox can be made here, InvalidInput for a name
     that is not plain.
     """
@@ -143,7 +145,7 @@ def run_checked(
     groups = cgroups.make(f"check-{secrets.token_hex(8)}", limits, cgroups.handed_over())
     try:
         with _started(argv, inputs, stdin, bounds, groups) as process:
-            return _collect(process, bounds, groups)
+            return _collect(process, bounds, groups, watch)
     finally:
         for group in groups:
             group.remove()
@@ -217,7 +219,12 @@ def _admit(process: subprocess.Popen[bytes], known: int, release: int, groups: l
         go.write(b"\n")
 
 
-def _collect(process: subprocess.Popen[bytes], bounds: Bounds, groups: list[cgroups.ControlGroup]) -> bytes:
+def _collect(
+    process: subprocess.Popen[bytes],
+    bounds: Bounds,
+    groups: list[cgroups.ControlGroup],
+    watch: Callable[[bytes], None],
+) -> bytes:
     """Read to the end or to the first bound, whichever comes first."""
     assert process.stdout is not None
     assert process.stderr is not None
@@ -231,6 +238,7 @@ def _collect(process: subprocess.Popen[bytes], bounds: Bounds, groups: list[cgro
             left = end - time.monotonic()
             if left <= 0:
                 raise LimitExceeded(f"reading the file took longer than {bounds.seconds:g} s", field="seconds")
+            seen = len(output)
             for key, _ in selector.select(min(left, LOOK_SECONDS)):
                 part = os.read(key.fd, 1 << 16)
                 if not part:
@@ -241,6 +249,7 @@ def _collect(process: subprocess.Popen[bytes], bounds: Bounds, groups: list[cgro
                     f"reading the file gave more than {bounds.output_bytes} bytes", field="output_bytes"
                 )
             del complaint[:-STDERR_BYTES]
+            watch(bytes(output[seen:]))
             if watched and _total(process.pid, bounds) > bounds.memory_bytes:
                 raise _too_much_memory(bounds)
     return _result(process.wait(), bytes(output), complaint.decode(errors="replace"), bounds)
