@@ -113,6 +113,19 @@ def test_a_project_is_looked_at_and_decided(zoe: Run, live: Live, tmp_path: Path
         assert zoe("project", "propose", str(file)).code == code
 
 
+def test_the_numbers_of_workspaces_are_shown_and_set_in_units(zoe: Run):
+    shown = {row["name"]: row for row in told(zoe("workspace", "policy", "show", "--json"))}
+    assert (shown["idle_seconds"]["value"], shown["idle_seconds"]["in_words"]) == (14400, "4 h")
+    put = ("workspace", "policy", "set", "--reason", "A long job.", "--json")
+    assert told(zoe(*put, "idle_seconds=8h", "response_bytes=64MiB"))[0]["value"] == 8 * 3600
+    (row,) = told(zoe(*put, "--project", "cost", "cpus=0.5"))
+    assert (row["value"], row["of"]) == (0.5, "project")
+    assert told(zoe(*put, "--project", "cost", "cpus="))[0]["of"] == "platform"
+    for wrong, said in (("idle_seconds=soon", "'soon' is no number"), ("idle=4h", "no such number"), ("cpus=", "needs")):
+        ran = zoe(*put[:-1], wrong)
+        assert (ran.code, said in ran.err) == (2, True), ran.err
+
+
 def test_the_record_is_exported_and_verified_offline(zoe: Run, live: Live, tmp_path: Path, token_file: Path):
     export = tmp_path / "export.jsonl"
     key = told(zoe("audit", "public-key", "--json"))["public_key"]

@@ -20,12 +20,17 @@ def channels(front: httpx.Client, house: GuardHouse, kernel: str, **changes):
     )
 
 
-def execute(socket, code: str) -> str:
-    """Run code over the kernel's websocket; the text it printed."""
+def request(code: str) -> str:
+    """The message that asks a kernel to run code."""
     header = {"msg_id": "m1", "username": "a", "session": "s1", "msg_type": "execute_request", "version": "5.3"}
     content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False, "stop_on_error": True}
     message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-    socket.send(json.dumps(message | {"buffers": []}))
+    return json.dumps(message | {"buffers": []})
+
+
+def execute(socket, code: str) -> str:
+    """Run code over the kernel's websocket; the text it printed."""
+    socket.send(request(code))
     text = ""
     while True:
         answer = json.loads(socket.recv(timeout=60))

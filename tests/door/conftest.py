@@ -32,7 +32,6 @@ def session_house() -> Iterator[GuardHouse]:
     settings = door_settings()
     places = Places(settings)
     places.prepare()
-    places.guard_limits.write_text('{"recheck": 1, "tell_hub": 1, "fresh": 3}')
     api, hub = InternalApi(settings.internal_socket), StandInHub(places.hub_port)
     api.start()
     hub.start()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from tornado.web import create_signed_value
@@ -19,6 +19,7 @@ from tre.door.guard.signin import SignIn
 from tre.door.internal_api import read_secret
 from tre.door.places import Places
 from tre.settings import Settings
+from tre.workspaces.plan import DoorLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE_BIN = ROOT / ".workspace-env" / "bin"
@@ -153,9 +154,10 @@ class GuardHouse:
 
     def start(self) -> None:
         self.process = Process(
-            [sys.executable, "-m", "tre.door.guard"],
+            [sys.executable, "-m", "tests.door.quick_guard"],
             self.settings.state / "guard.log",
             env=self.settings.environment(),
+            cwd=ROOT,
         )
         wait_for(lambda: accepts(self.settings.guard_socket), "the guard")
 
@@ -204,5 +206,5 @@ def route_for(folder: Path, workspace_id: str = "w1", user: str = "alice", serve
         "upstream_token": TOKEN,
         "hub_api_token": f"hub-token-{workspace_id}",
         "oauth_client_id": f"jupyterhub-user-{user}-{server}",
-        "started_at": time.time(),
+        "limits": asdict(DoorLimits()),
     } | changes

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tre.door.guard.budget import (
     SILENT,
     Account,
-    Limits,
     Passage,
     answered,
     asked,
@@ -15,8 +14,9 @@ from tre.door.guard.budget import (
     passage,
     why_closed,
 )
+from tre.workspaces.plan import DoorLimits
 
-LIMITS = Limits(fresh=15, grace=60, retry=2, unreported=1000)
+LIMITS = DoorLimits(grace_seconds=60, unreported_bytes=1000)
 
 
 def test_a_report_takes_only_what_it_told():
@@ -77,6 +77,6 @@ def test_never_open_in_silence(steps):
             now += seconds
         if passage(account, LIMITS, now=now) is Passage.OPEN:
             assert account.answered_at is not None
-            assert now - account.answered_at < LIMITS.grace
+            assert now - account.answered_at < LIMITS.grace_seconds
             assert not account.suspended
-            assert account.out_bytes <= LIMITS.unreported
+            assert account.out_bytes <= LIMITS.unreported_bytes

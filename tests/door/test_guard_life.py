@@ -3,14 +3,16 @@
 import json
 import signal
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.door.browsing import channels, drain, execute, suspended_run
+from tests.door.browsing import channels, drain, execute, request, suspended_run
 from tests.door.parts import GuardHouse, route_for, wait_for
+from tre.workspaces.plan import DoorLimits
 
 
 def test_kernel_websocket(front, house: GuardHouse, kernel):
@@ -88,7 +90,10 @@ def test_a_removed_route_is_gone_at_once(front, house: GuardHouse, kernel):
         {"upstream_socket": "relative.sock"},
         {"upstream_token": "a\r\nX: y"},
         {"workspace_id": ""},
-        {"started_at": "now"},
+        {"limits": {}},
+        {"limits": asdict(DoorLimits()) | {"idle_seconds": 0}},
+        {"limits": asdict(DoorLimits()) | {"response_bytes": True}},
+        {"limits": asdict(DoorLimits()) | {"idle": 1}},
         {"more": "x"},
     ],
 )
@@ -111,9 +116,33 @@ def test_activity_is_what_a_person_does(front, house: GuardHouse):
     wait_for(lambda: any(name == "alice" for name, _ in house.hub.activity), "the Hub to be told", 10)
 
 
-def test_an_old_workspace_is_ended(house: GuardHouse, jupyter: Path):
-    house.add_route(route_for(jupyter, workspace_id="w7", server="old", started_at=time.time() - 73 * 3600))
-    wait_for(lambda: "alice/old" in house.hub.deleted, "the Hub to be asked", 10)
+def short(**changes: float) -> dict[str, float]:
+    return asdict(DoorLimits(**changes))
+
+
+def test_a_workspace_that_nobody_uses_is_ended(house: GuardHouse, jupyter: Path):
+    house.add_route(route_for(jupyter, workspace_id="w7", server="idle", limits=short(idle_seconds=1)))
+    wait_for(lambda: "alice/idle" in house.hub.deleted, "the Hub to be asked", 10)
+
+
+def test_a_kernel_that_computes_keeps_its_workspace_for_as_long_as_the_policy_says(house: GuardHouse, jupyter: Path):
+    """Both see the same busy kernel, without any browser: only the policy's number differs."""
+    patient, strict = short(idle_seconds=3, busy_seconds=60), short(idle_seconds=3, busy_seconds=1)
+    worker = route_for(jupyter, workspace_id="w5", server="night", limits=patient)
+    house.add_route(worker)
+    headers, base = house.browser(worker), house.places.guard_url + worker["base_url"]
+    with httpx.Client(base_url=base, headers=headers, timeout=60) as front:
+        front.route = worker
+        kernel = front.post("api/kernels", json={"name": "python3"}).json()["id"]
+        with channels(front, house, kernel) as socket:
+            socket.send(request("import time; time.sleep(600)"))
+            wait_for(lambda: front.get(f"api/kernels/{kernel}").json()["execution_state"] == "busy", "the job", 30)
+        house.add_route(route_for(jupyter, workspace_id="w6", server="short", limits=strict))
+        wait_for(lambda: "alice/short" in house.hub.deleted, "the strict one's end", 15)
+        time.sleep(4)
+        assert "alice/night" not in house.hub.deleted
+        front.delete(f"api/kernels/{kernel}")
+    wait_for(lambda: "alice/night" in house.hub.deleted, "the end after the job", 15)
 
 
 def test_an_upstream_that_is_gone(house: GuardHouse, tmp_path: Path):

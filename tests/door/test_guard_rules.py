@@ -2,11 +2,10 @@
 
 import pytest
 
-from tre.door.guard.config import Lifetimes, load
 from tre.door.guard.headers import content_security_policy, is_host, upgrade_head, upstream_head
-from tre.door.guard.keeper import outlived
-from tre.door.places import Places
-from tre.errors import InvalidInput
+from tre.door.guard.keeper import in_use_at
+from tre.door.guard.kernels import says_busy
+from tre.workspaces.plan import DoorLimits
 
 
 def test_policy():
@@ -50,25 +49,27 @@ def test_upstream_heads():
     )
 
 
-def test_lifetimes():
-    limits = Lifetimes(idle=100, age=1000)
-    assert outlived(0, 950, 999, limits) == ""
-    assert outlived(0, 999, 1000, limits) == "It has run for its maximum of 0.278 hours."
-    assert outlived(0, 0, 100, limits) == "Nobody has worked in it for 0.0278 hours."
+def test_when_a_workspace_was_last_in_use():
+    limits = DoorLimits(idle_seconds=100, busy_seconds=1000)
+    assert in_use_at(50, 0, limits) == 50
+    assert in_use_at(50, 900, limits) == 900
+    # However long it says that it computes, it gains no more than the policy allows.
+    assert in_use_at(50, 5000, limits) == 1050
+    assert in_use_at(50, 900, DoorLimits(busy_seconds=0)) == 50
 
 
-@pytest.mark.parametrize("text", ['{"grase": 1}', '{"grace": 0}', '{"grace": "x"}', '{"grace": true}', "[]", "{"])
-def test_mistyped_limits_are_refused(fresh_settings, text):
-    places = Places(fresh_settings)
-    places.prepare()
-    places.guard_limits.write_text(text)
-    with pytest.raises(InvalidInput):
-        load(places)
-
-
-def test_limits_are_read(fresh_settings):
-    places = Places(fresh_settings)
-    places.prepare()
-    places.guard_limits.write_text('{"grace": 30, "idle": 60}')
-    found = load(places)
-    assert (found.limits.grace, found.lifetimes.idle, found.limits.fresh) == (30, 60, 15)
+@pytest.mark.parametrize(
+    ("answer", "busy"),
+    [
+        (b'[{"execution_state": "idle"}, {"execution_state": "busy"}]', True),
+        (b'[{"execution_state": "idle"}]', False),
+        (b"[]", False),
+        (b'{"execution_state": "busy"}', False),
+        (b'["busy", 7, null]', False),
+        (b"[" * 100_000, False),
+        (b"\xff", False),
+        (b"", False),
+    ],
+)
+def test_only_a_clear_yes_is_busy(answer, busy):
+    assert says_busy(answer) is busy

@@ -160,7 +160,7 @@ def test_one_that_fails_does_not_hold_up_the_others(
     grant_survey(desk.people, "benefit")
     plan = service.start(desk.people.db, desk.leases, desk.places, cy, "benefit")
     desk.report(plan.workspace_id, WorkspaceState.running)
-    desk.people.clock.advance(hours=13)
+    desk.people.clock.advance(hours=25)
     real = service.stop
 
     def stop(db: object, leases: object, actor: object, workspace_id: str, reason: str) -> object:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter
+from pydantic import Field
 
 from tre.api.auth import CurrentActor, PlatformHere
-from tre.api.body import Body, Line
+from tre.api.body import Body, Line, Name, Text
 from tre.people.model import Role
 from tre.people.rules import has_role
-from tre.workspaces import rules, service
+from tre.workspaces import policy, rules, service
 from tre.workspaces.model import Workspace
 
 router = APIRouter(tags=["workspaces"])
@@ -18,6 +19,12 @@ router = APIRouter(tags=["workspaces"])
 
 class Stop(Body):
     reason: Line = "Stopped by its owner."
+
+
+class Numbers(Body):
+    project: str = Field(default="", max_length=64)
+    numbers: dict[Name, Annotated[float, Field(allow_inf_nan=False)] | None] = Field(min_length=1, max_length=50)
+    reason: Text
 
 
 def view(workspace: Workspace) -> dict[str, Any]:
@@ -62,3 +69,16 @@ def workspace(workspace_id: str, platform: PlatformHere, actor: CurrentActor) ->
 def stop(workspace_id: str, body: Stop, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     """The credential is revoked before this answers; the sandbox ends within seconds."""
     return view(service.stop(platform.db, platform.secrets, actor, workspace_id, body.reason))
+
+
+@router.get("/workspace-policy")
+def show_policy(platform: PlatformHere, actor: CurrentActor, project: str = "") -> list[dict[str, Any]]:
+    with platform.db.read() as session:
+        return policy.show(session, actor, project)
+
+
+@router.post("/workspace-policy")
+def set_policy(body: Numbers, platform: PlatformHere, actor: CurrentActor) -> list[dict[str, Any]]:
+    """The numbers as they are afterwards. Limits hold from a workspace's next start, budgets at once."""
+    policy.set_numbers(platform.db, actor, body.numbers, project=body.project, reason=body.reason)
+    return show_policy(platform, actor, body.project)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tre.cli.amounts import amount, in_words
 from tre.cli.client import call, part
 from tre.cli.show import shown
 
@@ -39,3 +40,35 @@ def show_workspace(id: str) -> Any:
 def stop(id: str, reason: str) -> Any:
     """Revoke its credential now and end it within seconds."""
     return call("POST", f"/workspaces/{part(id)}/stop", json={"reason": reason})
+
+
+@workspace.group()
+def policy() -> None:
+    """The numbers that bound workspaces: memory, ages, bytes through the door."""
+
+
+@policy.command("show")
+@click.option("--project", default="", help="With this project's exceptions.")
+@shown("name", "value", "in_words", "of", "lowest", "highest", "meaning")
+def show_policy(project: str) -> Any:
+    """Every number, its bounds, and whether it is the platform's or the project's own."""
+    return with_words(call("GET", "/workspace-policy", params={"project": project}))
+
+
+@policy.command("set")
+@click.argument("numbers", nargs=-1, required=True, metavar="NAME=VALUE…")
+@click.option("--project", default="", help="For this project only; NAME= gives the number back to the platform.")
+@click.option("--reason", required=True)
+@shown("name", "value", "in_words", "of")
+def set_policy(numbers: tuple[str, ...], project: str, reason: str) -> Any:
+    """Set numbers, for example idle_seconds=8h response_bytes=64MiB. Limits hold from a workspace's next start, byte
+    budgets at once.
+    """
+    named = dict(number.partition("=")[::2] for number in numbers)
+    body = {"numbers": {name: amount(name, text) for name, text in named.items()}}
+    answer = call("POST", "/workspace-policy", json={**body, "project": project, "reason": reason})
+    return [row for row in with_words(answer) if row["name"] in named]
+
+
+def with_words(rows: Any) -> list[dict[str, Any]]:
+    return [{**row, "in_words": in_words(row["name"], row["value"])} for row in rows]

@@ -83,11 +83,6 @@ class Places:
         return self.folder / "lab"
 
     @property
-    def guard_limits(self) -> Path:
-        """Optional; see `tre.door.guard.config`."""
-        return self.folder / "guard.json"
-
-    @property
     def traefik_static(self) -> Path:
         return self.folder / "traefik.toml"
 

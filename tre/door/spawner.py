@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from dataclasses import asdict
 from typing import Any
 
@@ -107,7 +106,7 @@ class SandboxSpawner(Spawner):  # type: ignore[misc]
             upstream_token=plan.jupyter_token,
             hub_api_token=self.api_token,
             oauth_client_id=self.oauth_client_id,
-            started_at=time.time(),
+            limits=plan.door,
         )
 
     async def _finish(self, event: str) -> None:

@@ -62,6 +62,8 @@ class Project(Base):
     state_reason: Mapped[str] = mapped_column(Text, default="")
     proposed_by: Mapped[str] = mapped_column(Text)
     proposed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    #: When a closed project's extracts, database and pseudonym key were gone.
+    erased_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     members: Mapped[list[Member]] = relationship(back_populates="project", lazy="selectin")
     asks: Mapped[list[DatasetAsk]] = relationship(lazy="selectin")

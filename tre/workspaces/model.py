@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Float, ForeignKey, Index, Integer, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tre.store import Base
+
+MIB, GIB, DAY = 1 << 20, 1 << 30, 24 * 3600
 
 
 class WorkspaceState(StrEnum):
@@ -65,6 +69,7 @@ class Workspace(Base):
     lease_id: Mapped[str | None] = mapped_column(Text)
     lease_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     lease_revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    token_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class Traffic(Base):
@@ -81,19 +86,68 @@ class Traffic(Base):
     suspended_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+@dataclass(frozen=True)
+class Number:
+    """What a number of the policy means, and within which bounds (both included) it may be set."""
+
+    lowest: float
+    highest: float
+    meaning: str
+
+
+def number(kind: type[Integer] | type[BigInteger] | type[Float], lowest: float, highest: float, meaning: str) -> Any:
+    return mapped_column(kind, info={"number": Number(lowest, highest, meaning)})
+
+
 class WorkspacePolicy(Base):
-    """The one row of numbers that bound every workspace. Changed by an administrator, audited, read at every start."""
+    """The one row of numbers that bound every workspace, with exceptions for projects in `PolicyException`."""
 
     __tablename__ = "workspace_policy"
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
-    memory_bytes: Mapped[int] = mapped_column(BigInteger)
-    processes: Mapped[int] = mapped_column(Integer)
-    cpus: Mapped[float] = mapped_column(Float)
-    file_bytes: Mapped[int] = mapped_column(BigInteger)
-    home_bytes: Mapped[int] = mapped_column(BigInteger)
-    max_age_seconds: Mapped[int] = mapped_column(Integer)
-    alarm_bytes_per_day: Mapped[int] = mapped_column(BigInteger)
-    suspend_bytes_per_day: Mapped[int] = mapped_column(BigInteger)
-    suspend_seconds: Mapped[int] = mapped_column(Integer)
+    memory_bytes: Mapped[int] = number(BigInteger, 256 * MIB, 4096 * GIB, "Memory of all its processes.")
+    processes: Mapped[int] = number(Integer, 64, 32768, "Processes and threads.")
+    cpus: Mapped[float] = number(Float, 0.1, 1024, "Processors, whole or in part.")
+    file_bytes: Mapped[int] = number(BigInteger, MIB, 4096 * GIB, "The largest single file.")
+    home_bytes: Mapped[int] = number(BigInteger, 16 * MIB, 65536 * GIB, "The home folder, which outlives workspaces.")
+    open_files: Mapped[int] = number(Integer, 256, 1048576, "Open files of one process.")
+    max_age_seconds: Mapped[int] = number(Integer, 60, 6 * DAY, "Longest life of a workspace, whatever it does.")
+    idle_seconds: Mapped[int] = number(Integer, 300, 6 * DAY, "It ends so long after its person last did something.")
+    busy_seconds: Mapped[int] = number(
+        Integer, 0, 6 * DAY, "For so long after its person's last act, a kernel that computes counts as use."
+    )
+    alarm_bytes_per_day: Mapped[int] = number(BigInteger, 0, 1024 * GIB, "Bytes out per person and day: an alarm.")
+    suspend_bytes_per_day: Mapped[int] = number(
+        BigInteger, MIB, 1024 * GIB, "Bytes out per person and day: the door closes, and again at each multiple."
+    )
+    suspend_seconds: Mapped[int] = number(Integer, 10, DAY, "How long the door stays closed then.")
+    unreported_bytes: Mapped[int] = number(
+        BigInteger, MIB // 16, GIB, "What may pass before it is booked: a budget is overrun by at most so much."
+    )
+    grace_seconds: Mapped[int] = number(Integer, 20, 3600, "How long the door stays open while we do not answer.")
+    request_bytes: Mapped[int] = number(BigInteger, MIB, 16 * GIB, "One upload.")
+    response_bytes: Mapped[int] = number(BigInteger, MIB, 16 * GIB, "One answer.")
+    message_in_bytes: Mapped[int] = number(BigInteger, MIB, GIB, "One message to a kernel.")
+    message_out_bytes: Mapped[int] = number(BigInteger, MIB, GIB, "One message of a kernel.")
+
+
+NUMBERS: dict[str, Number] = {
+    column.name: column.info["number"] for column in WorkspacePolicy.__table__.columns if "number" in column.info
+}
+# The first of each pair is at most the second.
+ASCENDING = (
+    ("alarm_bytes_per_day", "suspend_bytes_per_day"),
+    ("idle_seconds", "max_age_seconds"),
+    ("busy_seconds", "max_age_seconds"),
+)
+
+
+class PolicyException(Base):
+    """A number that is another one for one project."""
+
+    __tablename__ = "workspace_policy_exception"
+
+    project_slug: Mapped[str] = mapped_column(ForeignKey("project.slug"), primary_key=True)
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    value: Mapped[float] = mapped_column(Float)

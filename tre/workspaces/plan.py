@@ -31,13 +31,42 @@ class Limits:
     file_bytes: int = 4 << 30
     home_bytes: int = 20 << 30
     open_files: int = 4096
-    max_age_seconds: int = 12 * 3600
+    max_age_seconds: int = 24 * 3600
 
     def __post_init__(self) -> None:
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise InvalidInput(f"limit {item.name} must be a positive number", field=f"limits.{item.name}")
+        _check_numbers(self, "limits")
+
+
+@dataclass(frozen=True)
+class DoorLimits:
+    """What may pass one workspace's door, and when it ends for want of use. Bytes and seconds; see the policy."""
+
+    idle_seconds: float = 4 * 3600
+    busy_seconds: float = 16 * 3600
+    grace_seconds: float = 60
+    unreported_bytes: int = 8 << 20
+    request_bytes: int = 64 << 20
+    response_bytes: int = 128 << 20
+    message_in_bytes: int = 16 << 20
+    message_out_bytes: int = 64 << 20
+
+    def __post_init__(self) -> None:
+        _check_numbers(self, "door", zero=frozenset({"busy_seconds"}))
+
+    @classmethod
+    def from_dict(cls, values: Any) -> DoorLimits:
+        """Raises InvalidInput where one is missing, unknown or no number: no limit is ever without effect."""
+        if not isinstance(values, dict) or values.keys() != {item.name for item in fields(cls)}:
+            raise InvalidInput("the door's limits are not all there", field="door")
+        return cls(**values)
+
+
+def _check_numbers(limits: Limits | DoorLimits, name: str, zero: frozenset[str] = frozenset()) -> None:
+    for item in fields(limits):
+        value = getattr(limits, item.name)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number or not (value > 0 or (value == 0 and item.name in zero)):
+            raise InvalidInput(f"limit {item.name} must be a positive number", field=f"{name}.{item.name}")
 
 
 @dataclass(frozen=True)
@@ -55,8 +84,8 @@ class LaunchPlan:
     `secrets` maps a file name to its text, shown in memory at `/run/tre/<name>`. `intake_socket` is a host path whose
     folder holds this workspace's intake socket and nothing else: the folder is shown, so that the intake may be
     restarted, and `/run/tre/intake.sock` leads to it. `postgres_socket_dir` is shown at `/run/tre/postgresql`.
-    `base_url` is the path under which the Jupyter server answers, with a slash at both ends. `jupyter_token` is for
-    the guard alone.
+    `base_url` is the path under which the Jupyter server answers, with a slash at both ends. `jupyter_token` and `door`
+    are for the guard alone.
     """
 
     workspace_id: str
@@ -70,6 +99,7 @@ class LaunchPlan:
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     postgres_socket_dir: str | None = None
     limits: Limits = field(default_factory=Limits)
+    door: DoorLimits = field(default_factory=DoorLimits)
 
     def __post_init__(self) -> None:
         for name in ("workspace_id", "person", "project"):
@@ -115,6 +145,8 @@ class LaunchPlan:
         try:
             parts["data"] = tuple(DataMount(**item) for item in parts.get("data", ()))
             parts["limits"] = Limits(**parts.get("limits", {}))
+            if "door" in parts:
+                parts["door"] = DoorLimits.from_dict(parts["door"])
             return cls(**parts)
         except TypeError:
             # The original message may quote values, and values may be secrets.

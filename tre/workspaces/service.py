@@ -30,7 +30,8 @@ from tre.settings import make_private_folder
 from tre.store import Database
 from tre.workspaces import rules, traffic
 from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
-from tre.workspaces.plan import DataMount, LaunchPlan, Limits
+from tre.workspaces.plan import DataMount, LaunchPlan
+from tre.workspaces.policy import door_limits_of, limits_of, policy_of
 
 # A login outlives a platform that is gone by at most this long.
 LEASE_SECONDS = 3600
@@ -88,7 +89,7 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         )
         if running := case.session.scalars(live).first():
             raise Conflict(f"This workspace runs already ({running}).", hint="Open it, or stop it first.")
-        policy = get_policy(case.session)
+        policy = policy_of(case.session, project)
         case.session.add(
             Workspace(
                 id=workspace_id,
@@ -159,17 +160,7 @@ def _plan(
         secrets={"pg_service.conf": service_file} if service_file else {},
         postgres_socket_dir=str(places.data_database) if service_file else None,
         limits=limits_of(policy),
-    )
-
-
-def limits_of(policy: WorkspacePolicy) -> Limits:
-    return Limits(
-        memory_bytes=policy.memory_bytes,
-        processes=policy.processes,
-        cpus=policy.cpus,
-        file_bytes=policy.file_bytes,
-        home_bytes=policy.home_bytes,
-        max_age_seconds=policy.max_age_seconds,
+        door=door_limits_of(policy),
     )
 
 
@@ -190,7 +181,7 @@ def outline(session: Session, places: Places, workspace: Workspace, today: date)
         "home": str(home(places, workspace.project_slug, workspace.username)),
         "intake_socket": str(intake_socket(places, workspace.id)),
         "data": {name: str(path) for name, path in mounts},
-        "limits": asdict(limits_of(get_policy(session))),
+        "limits": asdict(limits_of(policy_of(session, workspace.project_slug))),
     }
 
 
@@ -272,10 +263,6 @@ def get(session: Session, workspace_id: str, *, lock: bool = False) -> Workspace
     if workspace is None:
         raise NotFound(f"There is no workspace {workspace_id}.", field="workspace")
     return workspace
-
-
-def get_policy(session: Session) -> WorkspacePolicy:
-    return session.scalars(select(WorkspacePolicy)).one()
 
 
 def list_workspaces(

@@ -16,7 +16,8 @@ from tre.audit import SYSTEM, use_case
 from tre.errors import NotFound
 from tre.store import Database
 from tre.workspaces import rules
-from tre.workspaces.model import Traffic, Workspace, WorkspacePolicy
+from tre.workspaces.model import Traffic, Workspace
+from tre.workspaces.policy import policy_of
 
 _MOST_BYTES = 1 << 62
 
@@ -31,7 +32,7 @@ def book(db: Database, workspace_id: str, *, out_bytes: int, in_bytes: int) -> r
         account = _account(case.session, *key)
         account.out_bytes = min(account.out_bytes + out_bytes, _MOST_BYTES)
         account.in_bytes = min(account.in_bytes + in_bytes, _MOST_BYTES)
-        policy = case.session.scalars(select(WorkspacePolicy)).one()
+        policy = policy_of(case.session, workspace.project_slug)
         until = closed_until(case.session, *key[:2])
         verdict = rules.judge_traffic(account, policy, case.now, booked=out_bytes, closed_until=until)
         if not verdict.alarm:

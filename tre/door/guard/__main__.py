@@ -14,12 +14,11 @@ import sys
 import uvloop
 from aiohttp import web
 
-from tre.door.guard import config
 from tre.door.guard.admin import admin_app
 from tre.door.guard.app import Guard
 from tre.door.guard.front import FrontServer
 from tre.door.guard.hub import Hub
-from tre.door.guard.keeper import Keeper
+from tre.door.guard.keeper import Keeper, Rhythm
 from tre.door.guard.table import Workspaces
 from tre.door.internal_api import InternalApi, read_secret
 from tre.door.listening import open_private_site, until_signal
@@ -28,20 +27,19 @@ from tre.errors import TreError
 from tre.settings import Settings
 
 
-async def serve(places: Places) -> None:
-    """Run until a signal comes. Raises InvalidInput where a secret or limit cannot be used."""
-    settings = config.load(places)
+async def serve(places: Places, rhythm: Rhythm) -> None:
+    """Run until a signal comes. Raises InvalidInput where a secret or a route cannot be used."""
     api = InternalApi(places.settings.internal_socket, read_secret(places.secret("internal-guard.token")))
     hub = Hub(places.hub_api_url)
     cookie_secret = read_secret(places.secret("guard-cookie")).encode()
-    workspaces = Workspaces(settings, api, cookie_secret)
+    workspaces = Workspaces(places, api, cookie_secret)
     workspaces.load()
     guard = Guard(workspaces, places.lab_settings)
     front = web.ServerRunner(FrontServer(guard.handle))
     back = web.AppRunner(admin_app(workspaces), access_log=None)
     await front.setup()
     await back.setup()
-    keeper = asyncio.create_task(Keeper(workspaces.all, hub, settings.lifetimes).run())
+    keeper = asyncio.create_task(Keeper(workspaces.all, hub, rhythm).run())
     try:
         await web.TCPSite(front, "127.0.0.1", places.guard_port, shutdown_timeout=2).start()
         await open_private_site(back, places.settings.guard_socket)
@@ -61,7 +59,7 @@ async def serve(places: Places) -> None:
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        uvloop.run(serve(Places(Settings.load())))
+        uvloop.run(serve(Places(Settings.load()), Rhythm()))
     except TreError as error:
         sys.stderr.write(f"{error.message} {error.hint}\n")
         return error.exit_code

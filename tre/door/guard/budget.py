@@ -4,8 +4,8 @@ Decides, from what was counted and what the control plane answered last, whether
 ask first. Pure: the clock is an argument. The daily budget itself and its exceptions are the control plane's; here is
 only what holds when it is silent. Fails closed:
 
-- never answered, or not for `grace` seconds: closed until it answers;
-- more than `unreported` bytes counted and not yet reported: nothing passes before the report is answered, so that a
+- never answered, or not for `grace_seconds`: closed until it answers;
+- more than `unreported_bytes` counted and not yet reported: nothing passes before the report is answered, so that a
   budget can be overrun by at most that many bytes.
 """
 
@@ -14,21 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from tre.workspaces.plan import DoorLimits
+
+#: How old an answer may be before a new one is asked for, and the pause between failures; seconds.
+FRESH, RETRY = 15.0, 2.0
 SILENT = "The platform that keeps this workspace's account does not answer, so the workspace is closed for now."
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Seconds and bytes. `fresh`: how old an answer may be before a new one is asked for; `retry`: between failures."""
-
-    fresh: float = 15.0
-    grace: float = 60.0
-    retry: float = 2.0
-    unreported: int = 8 * 1024 * 1024
-    request_body: int = 64 * 1024 * 1024
-    response_body: int = 128 * 1024 * 1024
-    message_in: int = 16 * 1024 * 1024
-    message_out: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -69,17 +59,17 @@ def answered(account: Account, *, now: float, out_bytes: int, in_bytes: int, sus
     )
 
 
-def passage(account: Account, limits: Limits, *, now: float) -> Passage:
-    """OPEN, ASK or CLOSED. Closed workspaces are asked for again too, at most every `retry` seconds."""
-    may_ask = account.asked_at is None or now - account.asked_at >= limits.retry
+def passage(account: Account, limits: DoorLimits, *, now: float) -> Passage:
+    """OPEN, ASK or CLOSED. Closed workspaces are asked for again too, at most every `RETRY` seconds."""
+    may_ask = account.asked_at is None or now - account.asked_at >= RETRY
     if account.answered_at is None:
         return Passage.ASK if may_ask else Passage.CLOSED
     age = now - account.answered_at
-    if account.suspended or age >= limits.grace or age < 0:
+    if account.suspended or age >= limits.grace_seconds or age < 0:
         return Passage.ASK if may_ask else Passage.CLOSED
-    if account.out_bytes + account.in_bytes > limits.unreported:
+    if account.out_bytes + account.in_bytes > limits.unreported_bytes:
         return Passage.ASK if may_ask or account.answered_at >= (account.asked_at or 0.0) else Passage.CLOSED
-    return Passage.ASK if age >= limits.fresh and may_ask else Passage.OPEN
+    return Passage.ASK if age >= FRESH and may_ask else Passage.OPEN
 
 
 def why_closed(account: Account) -> str:

@@ -48,8 +48,8 @@ class Relay:
         self.session_id = session_id
         self._workspace = workspace
         self._upstream = upstream
-        self._out = FrameCounter(workspace.meter.limits.message_out)
-        self._in = FrameCounter(workspace.meter.limits.message_in)
+        self._out = FrameCounter(workspace.meter.limits.message_out_bytes)
+        self._in = FrameCounter(workspace.meter.limits.message_in_bytes)
         self._browser: Any = None
         self._writer: Any = None
         self._holding: asyncio.Task[None] | None = None

@@ -31,7 +31,7 @@ async def forward(request: web.BaseRequest, admitted: Admitted, workspace: Works
     Raises LimitExceeded, InvalidInput, Unavailable or WorkspaceClosed while nothing was answered yet; after that the
     connection is cut, so that a body is never taken for whole.
     """
-    length = body_length(request, workspace.meter.limits.request_body)
+    length = body_length(request, workspace.meter.limits.request_bytes)
     await workspace.meter.spend(in_bytes=length or 0)
     head = upstream_head(
         method=request.method,
@@ -92,7 +92,7 @@ async def exchange(
 async def answer(
     request: web.BaseRequest, admitted: Admitted, workspace: Workspace, connection: Connection, status: int
 ) -> web.StreamResponse:
-    most = workspace.meter.limits.response_body
+    most = workspace.meter.limits.response_bytes
     announced = connection.length()
     if announced is not None and announced > most:
         raise LimitExceeded(f"a single answer may have {most} bytes, this one has {announced}", field="path")
@@ -127,7 +127,7 @@ async def pass_on(
     try:
         async for chunk in body:
             size += len(chunk)
-            if size > workspace.meter.limits.response_body:
+            if size > workspace.meter.limits.response_bytes:
                 raise UpstreamLost("answer too long")
             await workspace.meter.spend(out_bytes=len(chunk))
             await response.write(chunk)

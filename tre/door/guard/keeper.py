@@ -1,6 +1,7 @@
-"""What the guard does without being asked: reports, re-checks, ends what has had its time.
+"""What the guard does without being asked: reports, re-checks, ends what nobody uses.
 
-Decides when, from the clock; every step is on its own, so that one workspace's trouble never holds up another's.
+Decides when, from the clock; every step is on its own, so that one workspace's trouble never holds up another's. The
+longest life of a workspace is held by the keeper of its sandbox and by the controller.
 """
 
 from __future__ import annotations
@@ -9,26 +10,42 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from tre.door.guard.config import Lifetimes
+from tre.door.guard.budget import FRESH
 from tre.door.guard.hub import Hub
+from tre.door.guard.kernels import is_busy
 from tre.door.guard.workspace import POLICY_VIOLATION, Workspace
 from tre.errors import Refusal, TreError
+from tre.workspaces.plan import DoorLimits
 
 log = logging.getLogger("tre.guard.keeper")
 AT_ONCE = 16
 
 
+@dataclass(frozen=True)
+class Rhythm:
+    """Seconds. How often the guard looks around (`tick`), checks the sign-in behind each open websocket (`recheck`),
+    tells the Hub that somebody is active, and asks a workspace without its person whether a kernel computes (`look`).
+    """
+
+    tick: float = 1.0
+    recheck: float = 30.0
+    tell_hub: float = 60.0
+    look: float = 60.0
+
+
 class Keeper:
-    def __init__(self, workspaces: Callable[[], Iterable[Workspace]], hub: Hub, lifetimes: Lifetimes) -> None:
+    def __init__(self, workspaces: Callable[[], Iterable[Workspace]], hub: Hub, rhythm: Rhythm) -> None:
         self._workspaces = workspaces
         self._hub = hub
-        self._lifetimes = lifetimes
+        self._rhythm = rhythm
         self._checked_at = time.monotonic()
+        self._looks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         while True:
-            await asyncio.sleep(self._lifetimes.tick)
+            await asyncio.sleep(self._rhythm.tick)
             try:
                 await self.step(time.time())
             except Exception:
@@ -36,7 +53,7 @@ class Keeper:
 
     async def step(self, now: float) -> None:
         places = asyncio.Semaphore(AT_ONCE)
-        recheck = time.monotonic() - self._checked_at >= self._lifetimes.recheck
+        recheck = time.monotonic() - self._checked_at >= self._rhythm.recheck
         if recheck:
             self._checked_at = time.monotonic()
 
@@ -50,16 +67,27 @@ class Keeper:
         account = workspace.meter.account
         if account.out_bytes or account.in_bytes or workspace.sockets:
             age = time.monotonic() - (account.asked_at or 0.0)
-            if account.out_bytes or account.in_bytes or age >= workspace.meter.limits.fresh:
+            if account.out_bytes or account.in_bytes or age >= FRESH:
                 await workspace.meter.report()
         if recheck:
             await recheck_sockets(workspace)
-        if workspace.active_at > workspace.told_hub_at and now - workspace.told_hub_at >= self._lifetimes.tell_hub:
+        if workspace.active_at > workspace.told_hub_at and now - workspace.told_hub_at >= self._rhythm.tell_hub:
             told = workspace.active_at
             if await self._hub.tell_activity(workspace.route, told):
                 workspace.told_hub_at = max(told, now)
-        if reason := outlived(workspace.route.started_at, workspace.active_at, now, self._lifetimes):
-            await self._end(workspace, reason, now)
+        if now - max(workspace.active_at, workspace.looked_at) >= self._rhythm.look:
+            workspace.looked_at = now
+            look = asyncio.create_task(self._look(workspace))
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
+        limits = workspace.route.limits
+        if now - in_use_at(workspace.active_at, workspace.busy_at, limits) >= limits.idle_seconds:
+            await self._end(workspace, f"Nobody has worked in it for {hours(limits.idle_seconds)}.", now)
+
+    async def _look(self, workspace: Workspace) -> None:
+        """Beside the round: what the workspace does not answer holds nobody up."""
+        if await is_busy(workspace):
+            workspace.busy_at = time.time()
 
     async def _end(self, workspace: Workspace, reason: str, now: float) -> None:
         if now < workspace.end_again_at:
@@ -70,13 +98,9 @@ class Keeper:
         await self._hub.end_server(workspace.route)
 
 
-def outlived(started_at: float, active_at: float, now: float, lifetimes: Lifetimes) -> str:
-    """Why a workspace has had its time, in words; "" while it has not."""
-    if now - started_at >= lifetimes.age:
-        return f"It has run for its maximum of {hours(lifetimes.age)}."
-    if now - active_at >= lifetimes.idle:
-        return f"Nobody has worked in it for {hours(lifetimes.idle)}."
-    return ""
+def in_use_at(active_at: float, busy_at: float, limits: DoorLimits) -> float:
+    """When it was last in use: its person's last act, or a kernel that computed within `busy_seconds` after that."""
+    return max(active_at, min(busy_at, active_at + limits.busy_seconds))
 
 
 def hours(seconds: float) -> str:

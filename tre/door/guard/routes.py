@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tre.errors import Conflict, InvalidInput
+from tre.workspaces.plan import DoorLimits
 
 BASE_URL = re.compile(r"/user/[a-z0-9][a-z0-9._@-]*/[a-z0-9][a-z0-9-]*/")
 PLAIN = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,512}")
@@ -22,10 +23,7 @@ PLAIN = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,512}")
 
 @dataclass(frozen=True)
 class Route:
-    """One running workspace.
-
-    `base_url`: where people see it; `upstream_base`: where its own server has its root; `started_at`: Unix time.
-    """
+    """One running workspace. `base_url`: where people see it; `upstream_base`: where its own server has its root."""
 
     workspace_id: str
     user: str
@@ -36,29 +34,27 @@ class Route:
     upstream_token: str
     hub_api_token: str
     oauth_client_id: str
-    started_at: float
+    limits: DoorLimits
 
     def __repr__(self) -> str:
         return f"Route({self.workspace_id}, {self.base_url})"
 
     @classmethod
     def from_json(cls, data: Any) -> Route:
-        """Raises InvalidInput naming the field that is missing, of the wrong type or not plain text."""
+        """Raises InvalidInput naming the field that is missing or not plain text, or the limit that is no number."""
         names = {field.name for field in fields(cls)}
         if not isinstance(data, dict) or data.keys() != names:
             raise InvalidInput(f"a route has exactly the fields {', '.join(sorted(names))}", field="route")
-        for name, value in data.items():
-            number = name == "started_at"
-            if number and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise InvalidInput(f"{name} is a number of seconds", field=name)
-            if not number and (not isinstance(value, str) or not PLAIN.fullmatch(value)):
+        texts = {name: value for name, value in data.items() if name != "limits"}
+        for name, value in texts.items():
+            if not isinstance(value, str) or not PLAIN.fullmatch(value):
                 raise InvalidInput(f"{name} is not plain text", field=name)
         if not BASE_URL.fullmatch(data["base_url"]):
             raise InvalidInput("base_url is /user/<name>/<project>/", field="base_url")
         for name in ("upstream_socket", "upstream_base"):
             if not data[name].startswith("/"):
                 raise InvalidInput(f"{name} starts with a slash", field=name)
-        return cls(**data)
+        return cls(**texts, limits=DoorLimits.from_dict(data["limits"]))
 
 
 class RouteTable:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tre.door.guard.config import GuardConfig
 from tre.door.guard.routes import Route, RouteTable
 from tre.door.guard.workspace import Workspace
 from tre.door.internal_api import InternalApi
+from tre.door.places import Places
 
 
 class Workspaces:
-    def __init__(self, config: GuardConfig, api: InternalApi, cookie_secret: bytes) -> None:
-        self._config = config
+    def __init__(self, places: Places, api: InternalApi, cookie_secret: bytes) -> None:
+        self._hub_api_url = places.hub_api_url
         self._api = api
         self._cookie_secret = cookie_secret
-        self._routes = RouteTable(config.places.routes_file)
+        self._routes = RouteTable(places.routes_file)
         self._live: dict[str, Workspace] = {}
 
     def load(self) -> None:
@@ -55,10 +55,4 @@ class Workspaces:
         return workspace is not None
 
     def _make(self, route: Route) -> Workspace:
-        return Workspace(
-            route,
-            api=self._api,
-            limits=self._config.limits,
-            hub_api_url=self._config.places.hub_api_url,
-            cookie_secret=self._cookie_secret,
-        )
+        return Workspace(route, api=self._api, hub_api_url=self._hub_api_url, cookie_secret=self._cookie_secret)

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 
 from tre.door.guard import budget
-from tre.door.guard.budget import Account, Limits, Passage
+from tre.door.guard.budget import Account, Passage
 from tre.door.internal_api import InternalApi
 from tre.errors import NotFound, TreError
+from tre.workspaces.plan import DoorLimits
 
 log = logging.getLogger("tre.guard.traffic")
 
@@ -26,7 +27,9 @@ class WorkspaceClosed(Exception):
 class Meter:
     """The account of one workspace. `on_closed` is called once each time it closes."""
 
-    def __init__(self, workspace_id: str, api: InternalApi, limits: Limits, on_closed: Callable[[str], None]) -> None:
+    def __init__(
+        self, workspace_id: str, api: InternalApi, limits: DoorLimits, on_closed: Callable[[str], None]
+    ) -> None:
         self.account = Account()
         self.limits = limits
         self._workspace_id = workspace_id

@@ -1,7 +1,8 @@
 """What the guard holds in memory for one running workspace.
 
 Decides what counts as a sign of life: what a person does (opening Lab, changing something, a message to a kernel). What
-the workspace sends, and Lab's own polling, does not. Leaves the rules to `budget`, `signin` and `paths`.
+the workspace sends, and Lab's own polling, does not; that a kernel computes (`busy_at`) counts within bounds. Leaves
+the rules to `budget`, `keeper`, `signin` and `paths`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import time
 from typing import Protocol
 from urllib.parse import quote
 
-from tre.door.guard.budget import Limits
 from tre.door.guard.routes import Route
 from tre.door.guard.signin import SignIn
 from tre.door.guard.traffic import Meter
@@ -31,16 +31,15 @@ class LiveSocket(Protocol):
 
 
 class Workspace:
-    def __init__(
-        self, route: Route, *, api: InternalApi, limits: Limits, hub_api_url: str, cookie_secret: bytes
-    ) -> None:
+    def __init__(self, route: Route, *, api: InternalApi, hub_api_url: str, cookie_secret: bytes) -> None:
         self.route = route
         self.upstream = Upstream(route.upstream_socket)
         self.upstream_prefix = quote(route.upstream_base.rstrip("/"), safe="/@~")
         self.signin = SignIn(route, hub_api_url=hub_api_url, cookie_secret=cookie_secret)
         self.sockets: set[LiveSocket] = set()
-        self.meter = Meter(route.workspace_id, api, limits, self.end_sockets)
+        self.meter = Meter(route.workspace_id, api, route.limits, self.end_sockets)
         self.active_at = time.time()
+        self.busy_at = self.looked_at = 0.0
         self.told_hub_at = 0.0
         self.end_again_at = 0.0
 
