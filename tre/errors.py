@@ -11,6 +11,7 @@ audited by `tre.audit.work`).
     ├── Refusal                 a rule said no; always audited
     │   ├── Unauthenticated     who are you?
     │   ├── Forbidden           not you
+    │   ├── Hidden              not for you to know of; looks like NotFound
     │   ├── GateClosed          a precondition of the project or person does not hold
     │   └── LimitExceeded       too large, too many, too often
     ├── Unavailable             a part that we need does not answer; trying again may help
@@ -80,6 +81,13 @@ class Unauthenticated(Refusal):
 
 class Forbidden(Refusal):
     code = "forbidden"
+
+
+class Hidden(Refusal):
+    """There is such a thing. To the caller it is missing, in the record it is a refusal."""
+
+    code, exit_code, http_status = NotFound.code, NotFound.exit_code, NotFound.http_status
+    default_hint = NotFound.default_hint
 
 
 class GateClosed(Refusal):

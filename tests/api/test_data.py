@@ -123,7 +123,9 @@ def test_others_are_refused_over_http_too(clinic: Api):
     number = ok(api.call("POST", "/projects/heart/grants", by="cora", json=terms(api)))["grant"]
     # bob has nothing to do with it: he sees neither the grant nor its extract.
     assert ok(api.call("GET", "/grants?project=heart", by="bob")) == []
-    assert api.call("GET", f"/grants/{number}/extract", by="bob").status_code == 404
+    before = len(api.refusals())
+    assert api.call("GET", f"/grants/{number}/extract", by="bob").json()["error"]["code"] == "not_found"
+    assert [event["actor"] for event in api.refusals()[before:]] == ["bob"], "hidden is refused"
     assert api.call("POST", f"/grants/{number}/end", by="bob", json={"reason": "x"}).status_code == 403
 
 

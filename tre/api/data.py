@@ -172,8 +172,7 @@ def list_extracts(
 def extract(grant_id: GrantId, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     """The live extract of one grant, with its manifest."""
     with platform.db.read() as session:
-        grant = next((grant for grant in grants.list_grants(session, actor) if grant.id == grant_id), None)
-        found = grants.live_extract(session, grant.id) if grant else None
+        found = grants.live_extract(session, grants.seen(session, actor, grant_id).id)
         if found is None:
             raise NotFound(f"There is no extract of grant {grant_id}.", field="grant")
         return {**extract_view(found), "manifest": found.manifest}

@@ -35,17 +35,22 @@ def _answer(error: TreError) -> JSONResponse:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, TreError)
+    return _answer(await recorded(request, error, "api.call"))
+
+
+async def recorded(request: Request, error: TreError, action: str) -> TreError:
+    """What to answer, for every edge: the error itself, its refusal on record; or why it could not be recorded."""
     if isinstance(error, Refusal) and not error.audited:
         try:
-            await run_in_threadpool(record_call, request, error)
+            await run_in_threadpool(record_call, request, error, action)
         except TreError as failed:
-            return _answer(failed)
-    return _answer(error)
+            return failed
+    return error
 
 
-def record_call(request: Request, refusal: Refusal) -> None:
+def record_call(request: Request, refusal: Refusal, action: str) -> None:
     actor = getattr(request.state, "actor", ANYBODY)
-    record_refusal(platform_of(request).db, actor, "api.call", f"path:{request.url.path}", refusal)
+    record_refusal(platform_of(request).db, actor, action, f"path:{request.url.path}", refusal)
 
 
 async def _malformed(request: Request, error: Exception) -> Response:

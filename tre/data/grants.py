@@ -18,7 +18,7 @@ from tre.audit import Actor, UseCase, use_case
 from tre.data import filters, rules
 from tre.data.model import Dataset, Decision, Delivery, Extract, ExtractState, Grant
 from tre.data.service import get as get_dataset
-from tre.errors import Conflict, NotFound
+from tre.errors import Conflict, Hidden, NotFound
 from tre.people.rules import Obstacle, check_no_conflict, check_text
 from tre.people.service import conflicts_of, custodian_of
 from tre.projects.model import Project, RefusalCode
@@ -175,6 +175,15 @@ def get(session: Session, grant_id: int, *, lock: bool = False) -> Grant:
         raise NotFound(
             f"There is no grant {grant_id}.", field="grant", hint="`tre grant list` shows those you may see."
         )
+    return grant
+
+
+def seen(session: Session, actor: Actor, grant_id: int) -> Grant:
+    """Raises `NotFound`, or `Hidden` for whom the grant does not concern."""
+    grant = get(session, grant_id)
+    mine = custodian_of(session, actor.username)
+    if not rules.can_see_grants(actor, grant.dataset.organisation_slug, mine, member_names(grant.project)):
+        raise Hidden(f"There is no grant {grant_id}.", field="grant")
     return grant
 
 

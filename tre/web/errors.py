@@ -1,4 +1,5 @@
-"""Errors as pages: message, hint and field in the same words as on the command line.
+"""Errors as pages: message, hint and field in the same words as on the command line. Every refusal is on record, as
+those of the JSON API are (`tre.api.errors.recorded`).
 
 An unexpected exception becomes a page without its text: a traceback may quote data.
 """
@@ -13,8 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from tre.api.errors import recorded
 from tre.errors import InvalidInput, NotFound, TreError, Unauthenticated
-from tre.web.headers import ANSWER_HEADERS
+from tre.web.headers import ANSWER_HEADERS, SAFE_METHODS
 from tre.web.page import page
 from tre.web.session import PREFIX, close_session
 
@@ -49,18 +51,20 @@ async def _sign_in_first(request: Request, error: Exception) -> Response:
     """A page that is only looked at leads to signing in and back; a form says what happened to it."""
     assert isinstance(error, Unauthenticated)
     if request.method == "GET" and error.error_code == Unauthenticated.code:
+        # Nothing was refused yet.
         query = f"?{request.url.query}" if request.url.query else ""
         wanted = quote(request.url.path + query, safe="/")
         response: Response = RedirectResponse(f"{PREFIX}/sign-in?next={wanted}", 303)
     else:
-        response = error_page(request, error)
+        response = await _ours(request, error)
     close_session(request, response)
     return response
 
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, TreError)
-    return error_page(request, error)
+    action = "web.look" if request.method in SAFE_METHODS else "web.submit"
+    return error_page(request, await recorded(request, error, action))
 
 
 async def _malformed(request: Request, error: Exception) -> Response:

@@ -15,9 +15,7 @@ from typing import Annotated, TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
-from starlette.concurrency import run_in_threadpool
 
-from tre.audit.work import record_refusal
 from tre.errors import Forbidden, InvalidInput, LimitExceeded, TreError
 from tre.web.session import SignedIn
 
@@ -115,18 +113,15 @@ async def read_form(request: Request) -> Form:
 
 
 async def submitted(visit: SignedIn) -> Form:
-    """The dependency of every page that changes something. Raises `Forbidden`, audited, without the form token."""
+    """The dependency of every page that changes something. Raises `Forbidden` without the form token."""
     form = await read_form(visit.request)
     sent = form.values.get("csrf", ())
     if len(sent) != 1 or not hmac.compare_digest(sent[0].encode(), visit.csrf.encode()):
-        refusal = Forbidden(
+        raise Forbidden(
             "This form does not belong to your session.",
             hint="Go back, load the page again and send the form from there.",
             code="csrf",
         )
-        path = f"path:{visit.request.url.path[:200]}"
-        await run_in_threadpool(record_refusal, visit.platform.db, visit.actor, "web.submit", path, refusal)
-        raise refusal
     return form
 
 

@@ -6,6 +6,7 @@ it at every request. The form token and the keys of pictures are HMACs of it, so
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import re
@@ -17,11 +18,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.responses import Response
 
-from tre.api.auth import ANYBODY
 from tre.api.platform import Platform, platform_of
 from tre.audit import Actor
-from tre.audit.work import record_refusal
-from tre.errors import Refusal, Unauthenticated
+from tre.errors import Forbidden, TreError, Unauthenticated
 from tre.people.model import Role
 from tre.people.signin import TOKEN_LIFE, actor_of_token
 from tre.web.headers import SAFE_METHODS, check_origin, check_picture_origin, is_https
@@ -87,6 +86,7 @@ def visit_of(request: Request) -> Visit:
     actor = actor_of_token(platform.db, token, writes=request.method not in SAFE_METHODS)
     if actor.via != VIA:
         raise Unauthenticated("This token is not for the web pages.", hint="Use the sign-in page.")
+    request.state.actor = actor
     return Visit(platform, request, actor, token)
 
 
@@ -94,13 +94,13 @@ def signed_in(request: Request) -> Visit:
     """The dependency of every page that needs a person."""
     try:
         check_origin(request.method, request.headers)
-        visit = visit_of(request)
-    except Refusal as refusal:
-        if request.method not in SAFE_METHODS:
-            subject = f"path:{request.url.path[:200]}"
-            record_refusal(platform_of(request).db, ANYBODY, "web.submit", subject, refusal)
+    except Forbidden:
+        # For the record: whose browser it was.
+        with contextlib.suppress(TreError):
+            visit_of(request)
         raise
-    request.state.visit = visit
+    request.state.visit = visit_of(request)
+    visit: Visit = request.state.visit
     return visit
 
 
