@@ -189,6 +189,7 @@ class LocalSecrets:
     """A key per project, held here. Projects' databases are tested with the real secrets server."""
 
     asked: list[str] = field(default_factory=list)
+    destroyed: list[str] = field(default_factory=list)
     down: bool = False
 
     def pseudonym_key(self, project: str) -> bytes:
@@ -204,6 +205,11 @@ class LocalSecrets:
         raise NotFound("no database")
 
     def project_remove(self, project: str) -> None: ...
+
+    def pseudonym_key_destroy(self, project: str) -> None:
+        if self.down:
+            raise Unavailable("the secrets server does not answer")
+        self.destroyed.append(project)
 
 
 @pytest.fixture

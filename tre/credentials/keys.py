@@ -10,6 +10,7 @@ import base64
 import contextlib
 import secrets
 
+import hvac
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -19,6 +20,8 @@ from tre.credentials.server import Server
 from tre.errors import Broken, Conflict
 
 PSEUDONYM_KEY_BYTES = 32
+#: Stands where a project's wrapped key was, so that none is ever made for it again.
+DESTROYED = {"destroyed": True}
 
 
 def sign(server: Server, key: str, data: bytes) -> bytes:
@@ -80,6 +83,24 @@ def pseudonym_key(server: Server, project: str) -> bytes:
         with contextlib.suppress(Conflict):
             server.put_value(path, {"wrapped": made}, create_only=True)
         record = server.get_value(path)
+    if record == DESTROYED:
+        raise Conflict(f"the pseudonymisation key of {project} was destroyed when the project closed")
     if record is None or "wrapped" not in record:
         raise Broken(f"the pseudonymisation key of {project} is missing")
     return unwrap(server, project, str(record["wrapped"]))
+
+
+def destroy_pseudonym_key(server: Server, project: str) -> None:
+    """For ever: its wrapped form and the key that wrapped it. Nobody, with whatever backup of one of the two, makes the
+    project's pseudonyms again. Runs again to the same end.
+    """
+    server.replace_value(f"pseudonyms/{project}", DESTROYED)
+    name = f"{WRAPPING_PREFIX}{project}"
+
+    def drop(client: hvac.Client) -> None:
+        with contextlib.suppress(hvac.exceptions.InvalidPath):
+            client.secrets.transit.read_key(name)
+            client.secrets.transit.update_key_configuration(name, deletion_allowed=True)
+            client.secrets.transit.delete_key(name)
+
+    server.call(f"destroy the key of {project}", drop)

@@ -37,12 +37,19 @@ def control_plane_policy() -> Paths:
     wrapped = f"{WRAPPING_PREFIX}*"
     return {
         **signing,
-        # Only the type may be given: an exportable key would leave the server.
-        f"transit/keys/{wrapped}": allow("create", "update", "read", allowed_parameters={"type": ["aes256-gcm96"]}),
+        # Nothing else may be given: an exportable key would leave the server. A project's key ends with the project.
+        f"transit/keys/{wrapped}": allow(
+            "create", "update", "read", "delete", allowed_parameters={"type": ["aes256-gcm96"], "deletion_allowed": []}
+        ),
+        # The platform's own (no project's name begins so) cannot be given up. The longer path counts.
+        f"transit/keys/{WRAPPING_PREFIX}_*": allow(
+            "create", "update", "read", allowed_parameters={"type": ["aes256-gcm96"]}
+        ),
         f"transit/encrypt/{wrapped}": allow("update"),
         f"transit/decrypt/{wrapped}": allow("update"),
         f"{KV_MOUNT}/data/tre/*": allow("create", "read", "update", "delete"),
         f"{KV_MOUNT}/metadata/tre/*": allow("read", "list", "delete"),
+        f"{KV_MOUNT}/destroy/tre/pseudonyms/*": allow("update"),
         "database/config/p_*": allow("create", "update", "delete"),
         "database/rotate-root/p_*": allow("update"),
         "database/roles/p_*": allow("create", "read", "update", "delete"),

@@ -66,6 +66,10 @@ class Secrets:
         """32 bytes, the same each time, different for each project. Keep it in memory only and briefly."""
         return keys.pseudonym_key(self.server, project)
 
+    def pseudonym_key_destroy(self, project: str) -> None:
+        """For ever; the project gets no other one. May be called again."""
+        keys.destroy_pseudonym_key(self.server, project)
+
     # Records.
 
     def kv_get(self, path: str) -> dict[str, Any] | None:

@@ -95,6 +95,20 @@ class Server:
 
         return self.call(f"list {path}", read)
 
+    def replace_value(self, path: str, values: dict[str, Any]) -> None:
+        """Write a record and destroy every version of what was there before. Runs again to the same end."""
+        if self.get_value(path) != values:
+            self.put_value(path, values)
+
+        def destroy(client: hvac.Client) -> None:
+            place = {"path": f"tre/{path}", "mount_point": policies.KV_MOUNT}
+            found = client.secrets.kv.v2.read_secret_metadata(**place)["data"]
+            old = [int(number) for number in found["versions"] if int(number) != found["current_version"]]
+            if old:
+                client.secrets.kv.v2.destroy_secret_versions(versions=old, **place)
+
+        self.call(f"destroy what was at {path}", destroy)
+
     def delete_value(self, path: str) -> None:
         """Remove a record with all its versions."""
         self.call(

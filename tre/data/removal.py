@@ -121,20 +121,26 @@ def _leave_database(places: Places, databases: Databases, doomed: _Doomed) -> No
 
 
 def prune(db: Database, places: Places) -> int:
-    """Removes folders that belong to no live extract and to no present attempt; returns how many. Writes no event: what
-    was ever handed over is removed, with its event, by `remove_one`.
+    """Removes folders that belong to no live extract and to no present attempt; returns how many. What was ever handed
+    over is removed by `remove_one`; these are what killed workers left. Recorded first, so that nothing goes
+    unrecorded: what could not be removed is there, and recorded, again.
     """
+    doomed = _orphans(db, places)
+    if doomed:
+        with use_case(db, SYSTEM, "extract.tidy", "extract:none") as case:
+            case.note(folders=doomed)
+    for name in doomed:
+        remove_folder(places.extracts / name)
+    return len(doomed)
+
+
+def _orphans(db: Database, places: Places) -> list[str]:
     present = sorted(os.listdir(places.extracts)) if places.extracts.is_dir() else []
     with db.read() as session:
         rows = session.execute(select(Extract.name, Extract.attempt).where(Extract.state != ExtractState.removed)).all()
     live = {name for name, _ in rows}
     live |= {f".{kind}-{name}-{attempt}" for name, attempt in rows if attempt for kind in ("work", "files")}
-    gone = 0
-    for name in present:
-        if name not in live and not _fresh(places.extracts / name):
-            remove_folder(places.extracts / name)
-            gone += 1
-    return gone
+    return [name for name in present if name not in live and not _fresh(places.extracts / name)]
 
 
 def _fresh(folder: Path) -> bool:
