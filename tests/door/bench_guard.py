@@ -14,13 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import nbformat
 import psutil
 
 from tests.door.parts import TOKEN, GuardHouse, bare_jupyter, door_settings, route_for
 from tests.door.stand_in import InternalApi, StandInHub
 from tre.door.places import Places
 
-ROUNDS, REQUESTS = 14, 80
+ROUNDS, REQUESTS = 12, 40
+#: What Lab asks for when a person looks around and opens a notebook.
+CONTENTS = {
+    "list a folder of 30 files": "api/contents/folder?content=1",
+    "open a notebook of 40 cells": "api/contents/analysis.ipynb?content=1",
+    "open a text of 18 kB": "api/contents/table.csv?content=1",
+}
 STREAM_BYTES = 50_000_000
 SOCKETS, PER_WORKSPACE = 500, 5
 
@@ -63,20 +70,15 @@ async def measure(house: GuardHouse, jupyter: Path) -> dict[str, Any]:
         aiohttp.ClientSession() as front,
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=str(jupyter / "jupyter.sock"))) as direct,
     ):
-        path = "api/contents/table.csv?content=1"
-        ways = {"direct": (direct, f"http://localhost/{path}", bare), "guard": (front, base + path, guarded)}
-        for way in ways.values():
-            await time_requests(*way)
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        process = psutil.Process(house.process.popen.pid)
-        before = sum(process.cpu_times()[:2])
-        for _ in range(ROUNDS):
-            for name, way in ways.items():
-                taken[name] += await time_requests(*way)
-        p50 = {name: statistics.median(values) * 1000 for name, values in taken.items()}
-        result["contents_p50_ms"] = p50
-        result["guard_cpu_ms_per_request"] = (sum(process.cpu_times()[:2]) - before) * 1000 / (ROUNDS * REQUESTS)
-        result["contents_p50_ratio"] = p50["guard"] / p50["direct"]
+        for what, path in CONTENTS.items():
+            ways = {"direct": (direct, f"http://localhost/{path}", bare), "guard": (front, base + path, guarded)}
+            for way in ways.values():
+                await time_requests(*way)
+            taken: dict[str, list[float]] = {name: [] for name in ways}
+            for _ in range(ROUNDS):
+                for name, way in ways.items():
+                    taken[name] += await time_requests(*way)
+            result[what] = {name: statistics.median(values) * 1000 for name, values in taken.items()}
         async with direct.post("http://localhost/api/kernels", json={"name": "python3"}, headers=bare) as answer:
             kernel = (await answer.json())["id"]
         channels = f"api/kernels/{kernel}/channels?session_id=s"
@@ -130,17 +132,10 @@ async def many_sockets(house: GuardHouse, jupyter: Path, kernel: str) -> dict[st
 def run() -> list[dict[str, Any]]:
     """Rows of the benchmark page."""
     found = found_now()
-    p50, speed, size = found["contents_p50_ms"], found["stream_mb_per_s"], found["guard_rss_mb"]
+    speed, size = found["stream_mb_per_s"], found["guard_rss_mb"]
+    contents = [contents_row(what, found[what]) for what in CONTENTS]
     return [
-        {
-            "what": "a contents request through the guard, p50",
-            "ours": f"{p50['guard']:.2f} ms",
-            "other": f"{p50['direct']:.2f} ms (direct)",
-            "ratio": round(found["contents_p50_ratio"], 2),
-            "goal": "≤ 1.15",
-            "met": found["contents_p50_ratio"] <= 1.15,
-            "detail": found,
-        },
+        *contents,
         {
             "what": "throughput of a 50 MB kernel stream",
             "ours": f"{speed['guard']:.0f} MB/s",
@@ -148,6 +143,7 @@ def run() -> list[dict[str, Any]]:
             "ratio": round(found["stream_ratio"], 2),
             "goal": "≥ 0.8",
             "met": found["stream_ratio"] >= 0.8,
+            "detail": found,
         },
         {
             "what": f"live websockets on one guard; its memory {size['start']:.0f} MB without workspaces",
@@ -156,6 +152,34 @@ def run() -> list[dict[str, Any]]:
             "met": found["live_websockets"] == SOCKETS,
         },
     ]
+
+
+def contents_row(what: str, p50: dict[str, float]) -> dict[str, Any]:
+    ratio = p50["guard"] / p50["direct"]
+    return {
+        "what": f"contents request through the guard, p50: {what}",
+        "ours": f"{p50['guard']:.2f} ms",
+        "other": f"{p50['direct']:.2f} ms (direct)",
+        "ratio": round(ratio, 2),
+        "goal": "≤ 1.15",
+        "met": ratio <= 1.15,
+    }
+
+
+def furnish(home: Path) -> None:
+    """A researcher's home: a folder, a notebook with a figure and tables, a text."""
+    (home / "folder").mkdir()
+    for number in range(30):
+        (home / "folder" / f"table-{number}.csv").write_text("a,b\n1,2\n")
+    (home / "table.csv").write_text("a,b,c\n" + "1,2,3\n" * 3000)
+    cells: list[nbformat.NotebookNode] = []
+    for number in range(40):
+        cell = nbformat.v4.new_code_cell(f"table = frame.groupby('region').agg('mean')  # {number}\n" * 4)
+        cell.outputs = [nbformat.v4.new_output("stream", text="region  count  mean\n" + "north  1234  5.678\n" * 20)]
+        if number % 10 == 0:
+            cell.outputs.append(nbformat.v4.new_output("display_data", {"image/png": "iVBORw0KGgo" * 3000}))
+        cells.append(cell)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), home / "analysis.ipynb")
 
 
 def found_now() -> dict[str, Any]:
@@ -170,7 +194,7 @@ def found_now() -> dict[str, Any]:
     jupyter = Path(tempfile.mkdtemp(prefix="tre-bare-", dir="/tmp"))
     server = bare_jupyter(jupyter)
     try:
-        (jupyter / "home" / "table.csv").write_text("a,b,c\n" + "1,2,3\n" * 3000)
+        furnish(jupyter / "home")
         return asyncio.run(measure(house, jupyter))
     finally:
         server.stop()

@@ -12,11 +12,14 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, unquote, unquote_to_bytes, urlencode
 
 MAX_PATH_BYTES = 4096
 MAX_QUERY_BYTES = 4096
 BASE_SEGMENTS = 3  # user, <name>, <project>
+#: Lab asks for the same few addresses again and again; what was admitted once is not worked out anew.
+REMEMBERED = 1024
 
 
 class PathRefused(Exception):
@@ -105,6 +108,7 @@ def split_target(raw: str) -> tuple[str, str]:
     return path, query
 
 
+@lru_cache(REMEMBERED)
 def clean(raw_path: str) -> str:
     """The path decoded once. Raises PathRefused for every spelling that another reader could read as another path."""
     try:
@@ -147,6 +151,7 @@ def split_base(path: str) -> tuple[str, str]:
     return f"/user/{parts[2]}/{parts[3]}/", rest
 
 
+@lru_cache(REMEMBERED)
 def admit(method: str, rest: str, raw_query: str) -> Admitted:
     """What a clean path below the base URL asks for.
 
