@@ -8,6 +8,8 @@ LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --
 # lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
 PIP_INSTALL := install -q --disable-pip-version-check --require-hashes --only-binary :all: --no-binary autograd-gamma --no-build-isolation
 
+# Root becomes an ordinary user first.
+ORDINARY := $(BIN)/python -m tre.stack.ordinary --
 # What root becomes can only be tried by root.
 AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
 
@@ -40,15 +42,16 @@ up: install ## the platform with the demo's people and data; Ctrl-C stops it
 	@$(BIN)/tre up --demo
 
 test: install ## the whole suite on real parts
-	@$(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
+	@rm -f build/suite-passed
+	@$(ORDINARY) $(BIN)/python -m pytest -q && touch build/suite-passed
 	@$(AS_ROOT)
 
 test-failed: install ## only what failed last time
-	@$(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	@test -e build/suite-passed || $(ORDINARY) $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 	@$(AS_ROOT)
 
 test-long: install ## the same with fuzzing, killing and filling at their full counts
-	@TRE_TEST_LONG=1 $(BIN)/python -m tre.stack.ordinary -- $(BIN)/python -m pytest -q
+	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q
 
 check: install ## ruff, mypy --strict, import-linter, documentation
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
