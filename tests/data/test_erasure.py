@@ -138,14 +138,14 @@ def test_the_platforms_own_keys_cannot_be_given_up(secrets: Secrets):
     sealed = secrets.wrap("_totp", b"a secret")
     with pytest.raises(TreError):
         secrets.pseudonym_key_destroy("_totp")
-    for ask in (
-        lambda client: client.secrets.transit.update_key_configuration(
-            f"{WRAPPING_PREFIX}_totp", deletion_allowed=True
-        ),
-        lambda client: client.secrets.transit.delete_key(f"{WRAPPING_PREFIX}_totp"),
-        lambda client: client.secrets.transit.update_key_configuration("audit", deletion_allowed=True),
-        lambda client: client.secrets.transit.update_key_configuration(f"{WRAPPING_PREFIX}one", exportable=True),
+    own, project = f"{WRAPPING_PREFIX}_totp", f"{WRAPPING_PREFIX}one"
+    secrets.wrap("one", b"x")
+    for attempt in (
+        lambda transit: transit.update_key_configuration(own, deletion_allowed=True),
+        lambda transit: transit.delete_key(own),
+        lambda transit: transit.update_key_configuration("audit", deletion_allowed=True),
+        lambda transit: transit.update_key_configuration(project, exportable=True),
     ):
         with pytest.raises(TreError):
-            secrets.server.call("give a key up", ask)
+            secrets.server.call("give a key up", lambda client, attempt=attempt: attempt(client.secrets.transit))
     assert secrets.unwrap("_totp", sealed) == b"a secret"

@@ -522,6 +522,10 @@ def test_tidying_leaves_live_folders_and_young_work_alone(ready, local_secrets):
     long_ago = time.time() - timedelta(days=2).total_seconds()
     os.utime(ready.places.extracts / ".measure-old", (long_ago, long_ago))
     assert tidy(ready.db, ready.places) == 5
+    (event,) = ready.events("extract.tidy")
+    assert event["detail"] == {"folders": [".files-x_1-dead", ".measure-old", ".work-x_1-dead", "stray", "x_nobody"]}
+    assert tidy(ready.db, ready.places) == 0
+    assert len(ready.events("extract.tidy")) == 1, "nothing removed, nothing written"
     assert sorted(path.name for path in ready.places.extracts.iterdir()) == [".measure-young", folder.name]
 
 

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -159,22 +160,28 @@ def test_a_hostile_backup_does_not_break_out(other_settings: Settings, tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_by_command_through_standard_output_and_input(
-    fresh_settings: Settings, other_settings: Settings, tmp_path: Path
-):
+def test_by_command_as_a_file_and_through_pipes(fresh_settings: Settings, other_settings: Settings, tmp_path: Path):
     a_state(fresh_settings)
-    command, file = [sys.executable, "-m", "tre.stack.backup"], tmp_path / "backup"
-    with file.open("wb") as output:
-        subprocess.run(
-            [*command, "save"], env={**os.environ, **fresh_settings.environment()}, stdout=output, check=True
-        )
-    for code in (0, 4):
-        with file.open("rb") as source:
-            there = {**os.environ, **other_settings.environment()}
-            done = subprocess.run(
-                [*command, "load"], env=there, stdin=source, capture_output=True, text=True, check=False
-            )
-        assert done.returncode == code, done.stderr
-    assert "is not empty" in done.stderr
+    here, there = ({**os.environ, **found.environment()} for found in (fresh_settings, other_settings))
+    file = tmp_path / "backup"
+
+    def tre(*arguments: str, env: dict[str, str], **more: object) -> subprocess.CompletedProcess[bytes]:
+        argv = [sys.executable, "-m", "tre.cli.main", "backup", *arguments]
+        return subprocess.run(argv, env=env, capture_output=True, check=False, **more)
+
+    done = tre("save", str(file), "--json", env=here)
+    assert json.loads(done.stdout) == {"file": str(file), "bytes": file.stat().st_size, "entries": 6}, done.stderr
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert tre("save", str(file), env=here).returncode == 2, "what is there is kept"
+    piped = tre("save", "-", env=here).stdout
+    (other_settings.state / "content").mkdir(parents=True)
+    assert b"is not empty" in tre("load", "-", env=there, input=piped).stderr
+    (other_settings.state / "content").rmdir()
+    assert tre("load", "-", env=there, input=piped[:-100]).returncode == 20
+    assert tre("load", "-", env=there, input=piped).returncode == 0
     assert (other_settings.state / "content" / "ab").read_text() == "bytes"
-    assert subprocess.run([*command, "svae"], capture_output=True, check=False).returncode == 2
+    assert tre("load", str(file), env=there).returncode == 4
+    assert tre("load", str(tmp_path / "none"), env=there).returncode == 2
+    with only_one(fresh_settings):
+        assert tre("save", str(tmp_path / "second"), env=here).returncode == 4
+    assert not (tmp_path / "second").exists(), "nothing is left of a backup that failed"

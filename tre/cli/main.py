@@ -18,11 +18,13 @@ from tre.errors import TreError
 NOUNS = {
     "admin": ("tre.cli.admin:admin", "The first administrator, made on the machine."),
     "audit": ("tre.cli.audit:audit", "The audit record: look, export, verify."),
+    "backup": ("tre.cli.backup:backup", "The whole platform as one file, and back."),
     "dataset": ("tre.cli.data:dataset", "Datasets of the register: list, show, register."),
     "demo": ("tre.cli.demo:demo", "The whole journey on real parts, refusals included."),
     "doctor": ("tre.cli.up:doctor", "What this machine lacks, and how to mend it."),
     "extract": ("tre.cli.data:extract", "Extracts: what a project's workspaces see."),
     "grant": ("tre.cli.data:grant", "A controller's decision on its own data."),
+    "inbox": ("tre.cli.inbox:inbox", "What waits for you."),
     "login": ("tre.cli.login:login", "Sign in with password and one-time code."),
     "logout": ("tre.cli.login:logout", "Revoke the token of this computer."),
     "organisation": ("tre.cli.people:organisation", "Organisations: list, add."),

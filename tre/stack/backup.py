@@ -1,4 +1,4 @@
-"""The whole platform as one file, and back: `python -m tre.stack.backup save > FILE`, `… load < FILE`.
+"""The whole platform as one file, and back: `tre backup save FILE`, `tre backup load FILE`.
 
 Decides what is kept: everything in the state folder except logs and sockets, taken while the platform is stopped, so
 that databases, keys and files are of one moment. The file holds every secret of the platform. A restore is whole or not
@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import stat
-import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -23,9 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from tre.errors import Broken, Conflict, TreError
+from tre.errors import Broken, Conflict
 from tre.settings import Settings, make_private_folder
-from tre.stack.ordinary import ensure_ordinary
 from tre.stack.supervisor import RESTORING, only_one
 
 MANIFEST = "manifest.json"
@@ -184,25 +182,3 @@ def compare(wanted: list[Entry], found: dict[str, Entry], version: object) -> No
         raise Broken(f"the backup has format {version!r}; this version reads {FORMAT}")
     if {entry.path: entry for entry in wanted} != found:
         raise Broken("the backup was changed: its files are not those of its manifest")
-
-
-def main(arguments: list[str]) -> int:
-    """Save to standard output or load from standard input, as root too; the exit code is the error's."""
-    if arguments not in (["save"], ["load"]) or (arguments == ["save"] and sys.stdout.isatty()):
-        sys.stderr.write("usage: python -m tre.stack.backup save > FILE, or load < FILE\n")
-        return 2
-    ensure_ordinary(["-m", "tre.stack.backup", *arguments])
-    try:
-        settings = Settings.load()
-        save = arguments == ["save"]
-        entries = backup(settings, sys.stdout.buffer) if save else restore(settings, sys.stdin.buffer)
-    except TreError as error:
-        sys.stderr.write(f"{error.message}\n{error.hint}".strip() + "\n")
-        return error.exit_code
-    done = {"save": "saved", "load": "restored"}[arguments[0]]
-    sys.stderr.write(f"{len(entries)} files and folders {done}, {sum(entry.size for entry in entries)} bytes\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
