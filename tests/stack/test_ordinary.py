@@ -18,6 +18,7 @@ from tre.settings import Settings
 from tre.stack import cgroups, ordinary
 from tre.stack.view import ORDINARY_UID, View, account_files, parents
 
+ROOT = Path(__file__).resolve().parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
