@@ -14,8 +14,8 @@ import httpx
 
 from tests.door.parts import ROOT, Process, accepts, door_settings, is_free, wait_for
 from tests.door.stand_in import InternalApi
-from tre.door.hub import write_traefik_static
 from tre.door.places import Places
+from tre.door.proxy import write_traefik_static
 from tre.settings import Settings
 from tre.workspaces.plan import LaunchPlan
 from tre.workspaces.runtime import SandboxRuntime

@@ -10,8 +10,9 @@ import pytest
 from tests.door.conftest import LONG
 from tests.door.parts import wait_for
 from tests.door.platform import Person, Platform, hidden
-from tre.door.hub import SERVER_SCOPES, USER_SCOPES, hub_settings, traefik_static, web_route
+from tre.door.hub import SERVER_SCOPES, USER_SCOPES, hub_settings
 from tre.door.places import Places
+from tre.door.proxy import HEADERS, rules, traefik_static
 from tre.settings import Settings
 
 
@@ -92,6 +93,32 @@ def test_what_does_not_exist(platform: Platform, alice: Person):
     assert answer.status_code == 403
 
 
+def test_a_link_starts_nothing(platform: Platform, alice: Person):
+    """A page elsewhere may lead a signed-in person anywhere; only our own form, with its token, starts a workspace."""
+    plans = len(platform.plans)
+    for address in (
+        "/hub/spawn/alice/heart",
+        "/hub/spawn/alice/heart?opt-x=1",
+        "/hub/spawn/alice/heart?next=/hub/home",
+    ):
+        page = alice.http.get(address)
+        assert (page.status_code, 'method="post"' in page.text) == (200, True), page.text
+    assert alice.http.post("/hub/spawn/alice/heart").status_code == 403
+    assert alice.http.post("/hub/spawn/alice/heart", data={"_xsrf": "x"}).status_code == 403
+    assert alice.http.get("/hub/spawn/alice/nowhere").status_code == 404
+    assert alice.http.get("/hub/spawn/bob/heart").status_code == 404
+    assert len(platform.plans) == plans
+    assert "Not running" in alice.http.get("/hub/home").text
+
+
+def test_the_proxys_own_answers_carry_our_headers(platform: Platform):
+    """Nothing listens where the pages should be: the proxy itself answers for them."""
+    for path in ("/tre/", "/tre/api/v1/health", "/tre"):
+        answer = httpx.get(platform.url + path)
+        assert answer.status_code == 502
+        assert {name: answer.headers.get(name) for name in HEADERS} == HEADERS, path
+
+
 def test_the_inactive_are_signed_out(platform: Platform):
     platform.add_person("carol", "heart")
     carol = Person(platform, "carol")
@@ -143,17 +170,30 @@ def test_traefik_is_on_loopback_with_one_port_for_people():
     assert found["entryPoints"]["auth_api"] == {"address": "127.0.0.1:9004"}
     assert found["providers"]["file"] == {"filename": "/s/door/rules.toml", "watch": True}
     assert found["global"] == {"checkNewVersion": False, "sendAnonymousUsage": False}
-    assert web_route("http://127.0.0.1:9003") == {
+    assert found["entryPoints"]["http"]["http"]["middlewares"] == ["tre-headers@file", "tre-away@file"]
+    assert rules("http://127.0.0.1:9003") == {
         "http": {
             "routers": {
                 "tre-web": {
                     "rule": "PathPrefix(`/tre/`) || Path(`/tre`)",
                     "service": "tre-web",
                     "entryPoints": ["http"],
-                }
+                },
+                "tre-nobody": {
+                    "rule": "PathPrefix(`/`)",
+                    "priority": 1,
+                    "middlewares": ["tre-nobody"],
+                    "service": "tre-web",
+                    "entryPoints": ["http"],
+                },
             },
             "services": {
                 "tre-web": {"loadBalancer": {"servers": [{"url": "http://127.0.0.1:9003"}], "passHostHeader": True}}
+            },
+            "middlewares": {
+                "tre-headers": {"headers": {"customResponseHeaders": HEADERS}},
+                "tre-away": {"errors": {"status": ["502", "504"], "service": "tre-web", "query": "/tre/away"}},
+                "tre-nobody": {"replacePath": {"path": "/tre/nothing-here"}},
             },
         }
     }

@@ -30,7 +30,7 @@ FILLED = {
     "step": "suspend",
     "act": "withdraw",
 }
-PUBLIC_GETS = {"/tre/", "/tre/register", "/tre/sign-in", "/tre/oauth_callback"}
+PUBLIC_GETS = {"/tre/", "/tre/away", "/tre/register", "/tre/sign-in", "/tre/oauth_callback"}
 
 
 def routes(method: str) -> list[str]:

@@ -88,7 +88,7 @@ class Browser:
         """Starts the workspace from the spawn page and waits until Lab opens; returns its path."""
         name = self.account.part.username
         base = f"/user/{name}/{project}/"
-        answer = self.http.get(f"/hub/spawn/{name}/{project}")
+        answer = self._start(project)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if answer.status_code >= 400:
@@ -103,7 +103,7 @@ class Browser:
     def refused_workspace(self, project: str) -> str:
         """The words of a refusal to start. Raises `Unexpected` when it starts."""
         name = self.account.part.username
-        answer = self.http.get(f"/hub/spawn/{name}/{project}")
+        answer = self._start(project)
         until = time.monotonic() + 30
         while time.monotonic() < until and answer.status_code < 400:
             if "spawn-pending" not in str(answer.url):
@@ -111,6 +111,15 @@ class Browser:
             time.sleep(0.3)
             answer = self.http.get(f"/hub/spawn-pending/{name}/{project}")
         return words(answer.text)
+
+    def _start(self, project: str) -> httpx.Response:
+        """As the spawn page's button does, also where the page shows none; a workspace that runs is only opened."""
+        address = f"/hub/spawn/{self.account.part.username}/{project}"
+        page = self.http.get(address)
+        if not str(page.url).endswith(address):
+            return page
+        headers = {"Origin": self.url, "Referer": self.url + address}
+        return self.http.post(address, data={"_xsrf": self.xsrf("/hub/")["X-XSRFToken"]}, headers=headers)
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """A call of the workspace's Jupyter API with its cross-site token."""

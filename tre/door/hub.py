@@ -1,8 +1,8 @@
-"""The Hub's whole configuration as one object, and the proxy's.
+"""The Hub's whole configuration as one object.
 
 Decides what JupyterHub may do here: named servers only, no administrators, no tokens for people, strict re-checking of
 accounts, cookies bound to this site, pages without script. Pure: places and secrets in, nested dicts out. `hub_config`
-hands them to JupyterHub, `tre.stack` writes the proxy's file and starts the processes.
+hands them to JupyterHub; the proxy's own configuration is in `proxy`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import toml  # type: ignore[import-untyped]
-
 from tre.door.places import Places
+from tre.door.proxy import rules
 
 TEMPLATES = Path(__file__).parent / "templates"
 SIGNED_IN_DAYS = 0.5
@@ -61,46 +60,17 @@ def hub_settings(
     places: Places, *, database_url: str, proxy_password: str, web_secret: str, secure: bool
 ) -> dict[str, dict[str, Any]]:
     """Class → trait → value, as JupyterHub's configuration takes it. `secure`: people come over HTTPS."""
-    loopback = f"http://127.0.0.1:{places.hub_port}"
     return {
         "JupyterHub": {
-            "bind_url": f"http://127.0.0.1:{places.public_port}",
-            "hub_bind_url": loopback,
-            "hub_connect_url": loopback,
+            **addresses(places),
+            **ways(),
+            **pages(secure=secure),
             "db_url": database_url,
             "cookie_secret_file": str(places.secret("hub-cookie")),
             "cookie_max_age_days": SIGNED_IN_DAYS,
             "oauth_token_expires_in": int(SIGNED_IN_DAYS * 86400),
-            "authenticator_class": "tre.door.authenticator.PeopleAuthenticator",
-            "spawner_class": "tre.door.spawner.SandboxSpawner",
-            "proxy_class": "traefik_file",
-            "allow_named_servers": True,
-            "default_url": "/hub/home",
-            "cleanup_servers": False,
-            "cleanup_proxy": False,
-            "shutdown_on_logout": False,
-            "redirect_to_server": False,
-            "template_paths": [str(TEMPLATES)],
-            "template_vars": {"tre_style": style()},
-            "tornado_settings": {
-                "headers": page_headers(),
-                "cookie_options": {"samesite": "Lax", "secure": secure},
-                "xsrf_cookie_kwargs": {"samesite": "Lax", "httponly": True, "secure": secure},
-            },
-            "load_roles": [
-                {"name": "user", "description": "Their own workspaces", "scopes": USER_SCOPES},
-                {"name": "server", "description": "What the guard may do for one workspace", "scopes": SERVER_SCOPES},
-            ],
-            "services": [
-                {
-                    "name": "tre",
-                    "api_token": web_secret,
-                    "oauth_client_id": WEB_CLIENT_ID,
-                    "oauth_redirect_uri": WEB_REDIRECT,
-                    "oauth_no_confirm": True,
-                    "display": False,
-                }
-            ],
+            "load_roles": roles(),
+            "services": [web_service(web_secret)],
             "log_level": "INFO",
         },
         "Authenticator": {
@@ -120,50 +90,71 @@ def hub_settings(
             "consecutive_failure_limit": 0,
             "default_url": "/lab",
         },
-        "TraefikFileProviderProxy": {
-            "should_start": False,
-            "dynamic_config_file": str(places.traefik_rules),
-            "traefik_api_url": f"http://127.0.0.1:{places.traefik_api_port}",
-            "traefik_api_username": "jupyterhub",
-            "traefik_api_password": proxy_password,
-            "extra_dynamic_config": web_route(places.web_url),
-        },
+        "TraefikFileProviderProxy": proxy_settings(places, proxy_password),
     }
 
 
-def web_route(url: str) -> dict[str, Any]:
-    """Traefik's rule for the control plane's pages and API, beside the Hub's own rules."""
-    router = {"rule": "PathPrefix(`/tre/`) || Path(`/tre`)", "service": "tre-web", "entryPoints": ["http"]}
-    service = {"loadBalancer": {"servers": [{"url": url}], "passHostHeader": True}}
-    return {"http": {"routers": {"tre-web": router}, "services": {"tre-web": service}}}
-
-
-def traefik_static(places: Places) -> dict[str, Any]:
-    """Traefik's static configuration: one port for people, its API on another, both on loopback, one rules file.
-
-    Of the encoded characters only those that file names need pass (`#`, `%`, `;`, `?`); the guard decides on them.
-    """
-    allowed = ("allowEncodedHash", "allowEncodedPercent", "allowEncodedQuestionMark", "allowEncodedSemicolon")
-    people = {
-        "address": f"127.0.0.1:{places.public_port}",
-        "http": {"encodedCharacters": dict.fromkeys(allowed, True)},
-        "transport": {"respondingTimeouts": {"readTimeout": "300s", "idleTimeout": "180s"}},
-    }
+def addresses(places: Places) -> dict[str, str]:
+    loopback = f"http://127.0.0.1:{places.hub_port}"
     return {
-        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
-        "api": {"dashboard": False},
-        "log": {"level": "WARN"},
-        "entryPoints": {"http": people, "auth_api": {"address": f"127.0.0.1:{places.traefik_api_port}"}},
-        "providers": {
-            "providersThrottleDuration": "0s",
-            "file": {"filename": str(places.traefik_rules), "watch": True},
+        "bind_url": f"http://127.0.0.1:{places.public_port}",
+        "hub_bind_url": loopback,
+        "hub_connect_url": loopback,
+    }
+
+
+def ways() -> dict[str, Any]:
+    """Ours in place of the Hub's own; workspaces outlive the Hub and a sign-out."""
+    return {
+        "authenticator_class": "tre.door.authenticator.PeopleAuthenticator",
+        "spawner_class": "tre.door.spawner.SandboxSpawner",
+        "proxy_class": "traefik_file",
+        "allow_named_servers": True,
+        "default_url": "/hub/home",
+        "cleanup_servers": False,
+        "cleanup_proxy": False,
+        "shutdown_on_logout": False,
+        "redirect_to_server": False,
+    }
+
+
+def pages(*, secure: bool) -> dict[str, Any]:
+    return {
+        "template_paths": [str(TEMPLATES)],
+        "template_vars": {"tre_style": style()},
+        "tornado_settings": {
+            "headers": page_headers(),
+            "cookie_options": {"samesite": "Lax", "secure": secure},
+            "xsrf_cookie_kwargs": {"samesite": "Lax", "httponly": True, "secure": secure},
         },
     }
 
 
-def write_traefik_static(places: Places) -> list[str]:
-    """Write the proxy's file, with an empty rules file where there is none, and return the command that starts it."""
-    places.traefik_static.write_text(toml.dumps(traefik_static(places)))
-    if not places.traefik_rules.exists():
-        places.traefik_rules.touch(mode=0o600)
-    return ["traefik", f"--configfile={places.traefik_static}"]
+def roles() -> list[dict[str, Any]]:
+    return [
+        {"name": "user", "description": "Their own workspaces", "scopes": USER_SCOPES},
+        {"name": "server", "description": "What the guard may do for one workspace", "scopes": SERVER_SCOPES},
+    ]
+
+
+def web_service(secret: str) -> dict[str, Any]:
+    """The control plane's pages: they ask the Hub who signed in."""
+    return {
+        "name": "tre",
+        "api_token": secret,
+        "oauth_client_id": WEB_CLIENT_ID,
+        "oauth_redirect_uri": WEB_REDIRECT,
+        "oauth_no_confirm": True,
+        "display": False,
+    }
+
+
+def proxy_settings(places: Places, password: str) -> dict[str, Any]:
+    return {
+        "should_start": False,
+        "dynamic_config_file": str(places.traefik_rules),
+        "traefik_api_url": f"http://127.0.0.1:{places.traefik_api_port}",
+        "traefik_api_username": "jupyterhub",
+        "traefik_api_password": password,
+        "extra_dynamic_config": rules(places.web_url),
+    }

@@ -1,8 +1,8 @@
 """The Hub's own pages for people: projects and their workspaces.
 
 Decides what is shown: each project of the person with its workspace's state, and either a button or the reason why
-there is none. Works without script. Starting and stopping go the Hub's own ways; the token page and the default server
-do not exist here.
+there is none; and that a link starts nothing. Works without script. Starting and stopping go the Hub's own ways; the
+token page and the default server do not exist here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.handlers.pages import SpawnHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
 
@@ -56,6 +57,32 @@ def row(user: Any, project: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class StartHandler(SpawnHandler):  # type: ignore[misc]
+    """`/hub/spawn/<name>/<project>`: a look shows a form, the form's `POST` is the Hub's own. JupyterHub would start the
+    workspace on a mere look, which a link on any page can bring about.
+    """
+
+    @web.authenticated
+    async def get(self, user_name: str, server_name: str) -> None:
+        from tre.door.authenticator import internal_api
+
+        user = self.current_user
+        if user_name != user.name:
+            raise web.HTTPError(404)
+        spawner = user.spawners.get(server_name)
+        if spawner and spawner.active:
+            self.redirect(user.server_url(server_name) if spawner.ready else self._get_pending_url(user, server_name))
+            return
+        try:
+            projects = (await internal_api().person(user.name)).get("projects", [])
+        except TreError as error:
+            raise web.HTTPError(503, error.message) from error
+        mine = [row(user, project) for project in projects if project["slug"] == server_name]
+        if not mine:
+            raise web.HTTPError(404)
+        self.finish(await self.render_template("start.html", row=mine[0], xsrf=self.xsrf_token.decode("ascii")))
+
+
 class StopHandler(BaseHandler):  # type: ignore[misc]
     """`POST /hub/stop/<name>/<project>` from the projects page."""
 
@@ -91,6 +118,7 @@ def page_handlers() -> list[tuple[str, Any]]:
         (r"/stop/([^/]+)/([^/]+)", StopHandler),
         (r"/spawn", ToProjects),
         (r"/spawn/([^/]+)", ToProjects),
+        (r"/spawn/([^/]+)/([^/]+)", StartHandler),
         (r"/token", NotHere),
         (r"/admin.*", NotHere),
         (r"/accept-share", NotHere),

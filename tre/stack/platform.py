@@ -18,8 +18,8 @@ import httpx
 
 from tre.credentials import Secrets
 from tre.credentials.files import write_secret
-from tre.door.hub import write_traefik_static
 from tre.door.places import ROOT, Places
+from tre.door.proxy import write_traefik_static
 from tre.errors import Conflict
 from tre.settings import Settings
 from tre.stack import databases, openbao, postgres, status
