@@ -58,8 +58,8 @@ def row(user: Any, project: dict[str, Any]) -> dict[str, Any]:
 
 
 class StartHandler(SpawnHandler):  # type: ignore[misc]
-    """`/hub/spawn/<name>/<project>`: a look shows a form, the form's `POST` is the Hub's own. JupyterHub would start the
-    workspace on a mere look, which a link on any page can bring about.
+    """`/hub/spawn/<name>/<project>`: a look shows a form, the form's `POST` is the Hub's own. JupyterHub itself would
+    start the workspace on a mere look, which a link on any page can bring about.
     """
 
     @web.authenticated

@@ -1,8 +1,8 @@
 """Traefik's configuration: what it listens on, the rules that are ours, and what it says itself.
 
 Decides that the proxy never answers bare: every answer carries the headers that hold for all, and where a part behind
-it does not answer, a page of ours says so. Pure, but for `write_traefik_static`. The Hub adds its own rules beside ours;
-`tre.stack` starts the process.
+it does not answer, a page of ours says so. Pure, but for `write_traefik_static`. The Hub adds its own rules beside
+ours; `tre.stack` starts the process.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from tre.web.hub import Hub
 CLIENT_SECRET_FILE = "tre-web.secret"  # noqa: S105
 # The last ones hold paths that would take those of the others.
 ROUTERS: tuple[APIRouter, ...] = (
+    errors.router,
     home.router,
     sign_in.router,
     register.router,

@@ -9,18 +9,20 @@ from __future__ import annotations
 import logging
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from tre.api.errors import recorded
-from tre.errors import InvalidInput, NotFound, TreError, Unauthenticated
+from tre.errors import InvalidInput, NotFound, TreError, Unauthenticated, Unavailable
 from tre.web.headers import ANSWER_HEADERS, SAFE_METHODS
 from tre.web.page import page
 from tre.web.session import PREFIX, close_session
 
 log = logging.getLogger(__name__)
+router = APIRouter()
+COMES_BACK = "It is started again by itself. Try again in a minute; your work in a workspace is kept."
 TITLES = {
     401: "Sign in",
     403: "Not allowed",
@@ -40,6 +42,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
+
+
+@router.get("/away")
+def away(request: Request) -> Response:
+    """What the proxy shows in place of a part that does not answer; the status is then the proxy's."""
+    return error_page(request, Unavailable("A part of the platform does not answer just now.", hint=COMES_BACK))
 
 
 def error_page(request: Request, error: TreError) -> Response:
