@@ -13,7 +13,7 @@ ORDINARY := $(BIN)/python -m tre.stack.ordinary --
 # What root becomes can only be tried by root.
 AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
 
-.PHONY: help install demo up test test-failed test-long check bench lock clean
+.PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down check bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -52,6 +52,16 @@ test-failed: install ## only what failed last time
 
 test-long: install ## the same with fuzzing, killing and filling at their full counts
 	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q
+
+cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time
+	@$(BIN)/python -m tests.cluster up
+
+test-cluster: install ## the tests that need one, on it or on the cluster that KUBECONFIG names
+	@test -n "$$KUBECONFIG" || $(BIN)/python -m tests.cluster up
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster
+
+cluster-down: ## end it; nothing of it is left
+	@$(BIN)/python -m tests.cluster down
 
 check: install ## ruff, mypy --strict, import-linter, documentation
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

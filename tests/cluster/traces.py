@@ -1,0 +1,145 @@
+"""What a cluster could leave on a machine, read before and after.
+
+Decides where to look. What belongs to the whole machine (mounts, links, routes, rules, settings of the kernel, BPF
+programs) must be equal; of processes, control groups and kernel namespaces only a cluster's own are looked for, because
+other work comes and goes meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .machine import groups
+from .machine.place import Place
+
+NAMESPACES = ("mnt", "net", "pid", "ipc", "uts", "cgroup")
+#: Settings that count or tell something, so that they change by themselves.
+COUNTING = (
+    "fs/aio-nr",
+    "fs/dentry-state",
+    "fs/file-nr",
+    "fs/inode-nr",
+    "fs/inode-state",
+    "kernel/ns_last_pid",
+    "kernel/pty/nr",
+    "kernel/random",
+    "net/netfilter/nf_conntrack_count",
+    "fs/dquot",
+    "fs/quota",
+)
+#: {system call number of bpf(2)}, and its commands that walk over ids (linux/bpf.h).
+BPF = {"x86_64": 321, "aarch64": 280}
+NEXT_ID = {"programs": 11, "maps": 12}
+
+
+@dataclass(frozen=True)
+class Traces:
+    """`whole` is {what: lines}."""
+
+    whole: dict[str, frozenset[str]]
+
+    def changes(self, later: Traces) -> dict[str, dict[str, list[str]]]:
+        """{what: {"new" | "gone": lines}}, empty where nothing differs."""
+        found = {}
+        for what, before in self.whole.items():
+            after = later.whole[what]
+            if before != after:
+                found[what] = {"new": sorted(after - before), "gone": sorted(before - after)}
+        return found
+
+
+def read() -> Traces:
+    """The whole machine's."""
+    return Traces(
+        {
+            "mounts": lines(Path("/proc/self/mounts").read_text()),
+            "links": told("ip", "-brief", "link"),
+            "addresses": told("ip", "-oneline", "address"),
+            "routes": told("ip", "route", "show", "table", "all"),
+            "rules": told("ip", "rule"),
+            "nftables": told("nft", "list", "ruleset"),
+            "iptables": told("iptables-save"),
+            "ipset": told("ipset", "list", "-name"),
+            "settings": frozenset(settings()),
+            **{what: frozenset(bpf_ids(command)) for what, command in NEXT_ID.items()},
+        }
+    )
+
+
+def lines(text: str) -> frozenset[str]:
+    return frozenset(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def told(*command: str) -> frozenset[str]:
+    return lines(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def settings() -> Iterator[str]:
+    """name = value of everything below /proc/sys that can be read."""
+    top = Path("/proc/sys")
+    for folder, _, names in os.walk(top):
+        for name in names:
+            path = Path(folder) / name
+            short = str(path.relative_to(top))
+            if short.startswith(COUNTING):
+                continue
+            try:
+                yield f"{short} = {path.read_text().strip()}"
+            except (OSError, UnicodeDecodeError):
+                continue
+
+
+def bpf_ids(command: int) -> Iterator[str]:
+    """Ids of all BPF programs, or maps, of the machine."""
+    system = ctypes.CDLL(None, use_errno=True)
+    current = 0
+    while True:
+        attributes = (ctypes.c_uint32 * 4)(current)
+        if system.syscall(BPF[platform.machine()], command, attributes, ctypes.sizeof(attributes)) != 0:
+            return
+        current = attributes[1]
+        yield str(current)
+
+
+def processes(place: Place) -> set[int]:
+    """Every process in the control groups of this place's cluster."""
+    return {pid for group in groups.paths(place.name) for pid in groups.members(group)}
+
+
+def namespaces(pids: set[int]) -> set[str]:
+    """The kernel namespaces in which these processes are and the reader is not."""
+    found = {link for pid in pids for link in links(f"/proc/{pid}/ns")}
+    return found - set(links("/proc/self/ns"))
+
+
+def links(folder: str) -> Iterator[str]:
+    for name in NAMESPACES:
+        try:
+            yield os.readlink(f"{folder}/{name}")
+        except OSError:
+            continue
+
+
+def in_use(wanted: set[str]) -> set[str]:
+    """Those of the namespaces that any process of the machine is still in."""
+    everywhere = {link for folder in Path("/proc").glob("[0-9]*/ns") for link in links(str(folder))}
+    return wanted & everywhere
+
+
+def mentions(place: Place) -> list[str]:
+    """Command lines of processes that name the run folder, without our own."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(place.run) in command and int(file.parent.name) != os.getpid():
+            found.append(command)
+    return found
