@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-STEPS = 24
+STEPS = 25
 
 
 @pytest.mark.timeout(600)

@@ -1,83 +1,36 @@
 """Every way file bytes leave a Jupyter server, in ten thousand spellings: shown on a bare one, refused by the guard."""
 
-import socket
+import http.server
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.door.conftest import LONG
-from tests.door.parts import TOKEN, GuardHouse, route_for
-from tests.door.spellings import MARKER, ROOTS, spellings
-from tre.door.guard.paths import Kind, MethodRefused, PathRefused, admit, clean, split_base, split_target
+from tests.door.parts import TOKEN, GuardHouse, bare_jupyter, route_for
+from tre.door.guard.paths import MethodRefused, PathRefused, admit, clean, split_base, split_target
+from tre.door.probes import guard
+from tre.door.probes.guard import FORWARDED, Door, Trap, attempts, is_own_answer
+from tre.door.probes.raw import RawHttp
+from tre.door.probes.spellings import ADDRESSES, TRAP, spellings
 
 COUNT = 12_000
 OVER_HTTP = COUNT if LONG else COUNT // 10
-FORWARDED = {Kind.UPSTREAM, Kind.CHANNELS}
+PER_FAMILY = 1300 if LONG else 130
+MARKER = "the-marker-that-must-not-leave"
+PLAIN = tuple(address.replace(TRAP, "secret") for addresses in ADDRESSES.values() for address in addresses)
 
-
-class RawHttp:
-    """Sends a request target byte for byte; one connection for as long as it lasts."""
-
-    def __init__(self, address, headers: dict[str, str]) -> None:
-        self._address, self._headers = address, headers
-        self._socket: socket.socket | None = None
-
-    def get(self, target: str) -> tuple[int, bytes]:
-        for _ in range(2):
-            try:
-                return self._get(target)
-            except (OSError, EOFError):
-                self._socket = None
-        return 0, b""
-
-    def _get(self, target: str) -> tuple[int, bytes]:
-        if self._socket is None:
-            family = socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET
-            self._socket = socket.socket(family)
-            self._socket.settimeout(20)
-            self._socket.connect(self._address)
-            self._rest = b""
-        lines = [f"GET {target} HTTP/1.1", *(f"{name}: {value}" for name, value in self._headers.items())]
-        self._socket.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        head = self._until(b"\r\n\r\n").decode("latin-1")
-        status = int(head.split(" ", 2)[1])
-        fields = {
-            line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in head.split("\r\n")[1:] if line
-        }
-        body = self._body(fields) if status not in (101, 204, 304) else b""
-        if status == 101 or fields.get("connection", "").lower() == "close":
-            self._socket.close()
-            self._socket = None
-        return status, head.encode() + body
-
-    def _body(self, fields: dict[str, str]) -> bytes:
-        if "content-length" in fields:
-            return self._exactly(int(fields["content-length"]))
-        body = b""
-        while fields.get("transfer-encoding") == "chunked":
-            size = int(self._until(b"\r\n"), 16)
-            body += self._exactly(size + 2)[:-2]
-            if not size:
-                break
-        return body
-
-    def _until(self, mark: bytes) -> bytes:
-        while mark not in self._rest:
-            self._more()
-        found, _, self._rest = self._rest.partition(mark)
-        return found + mark
-
-    def _exactly(self, size: int) -> bytes:
-        while len(self._rest) < size:
-            self._more()
-        found, self._rest = self._rest[:size], self._rest[size:]
-        return found
-
-    def _more(self) -> None:
-        data = self._socket.recv(65536)
-        if not data:
-            raise EOFError
-        self._rest += data
+#: What is found in a bare server's answer; nothing where it has no such handler.
+FOUND = {
+    **dict.fromkeys([path for path in PLAIN if "secret" in path and ".." not in path], MARKER),
+    "view/secret.txt": "secret.txt",
+    "api/terminals": "[",
+    "api/spec.yaml": "swagger",
+    "metrics": "HELP",
+}
+del FOUND["proxy/8080/secret.txt"]
 
 
 @pytest.fixture(scope="module")
@@ -87,11 +40,11 @@ def traps(jupyter: Path) -> Path:
     (home / "secret.txt").write_text(MARKER)
     notebook = '{"cells":[{"cell_type":"code","id":"a","metadata":{},"source":"# %s","outputs":[],"execution_count":1}]'
     (home / "secret.ipynb").write_text(notebook % MARKER + ',"metadata":{},"nbformat":4,"nbformat_minor":5}')
-    for folder in ("kernels/evil", "labextensions/evil"):
+    for folder in ("kernels/secret", "labextensions/secret"):
         place = home / ".local/share/jupyter" / folder
         place.mkdir(parents=True, exist_ok=True)
         (place / "secret.txt").write_text(MARKER)
-    (home / ".local/share/jupyter/kernels/evil/kernel.json").write_text(
+    (home / ".local/share/jupyter/kernels/secret/kernel.json").write_text(
         '{"argv": ["x"], "display_name": "x", "language": "x"}'
     )
     return jupyter
@@ -100,28 +53,27 @@ def traps(jupyter: Path) -> Path:
 def test_the_attacks_work_on_a_bare_server(traps: Path):
     """Plain, and in enough other spellings to show that a list of forbidden words would not do."""
     bare = RawHttp(str(traps / "jupyter.sock"), {"Host": "localhost", "Authorization": f"token {TOKEN}"})
-    for path, found in ROOTS.items():
-        if found:
-            status, text = bare.get(f"/{path}")
-            assert status == 200, (path, status)
-            assert found.encode() in text, path
+    for path, found in FOUND.items():
+        status, text = bare.get(f"/{path}")
+        assert status == 200, (path, status)
+        assert found.encode() in text, path
     for path in (
         "files/%73ecret.txt",
         "files/./secret.txt",
         "files/%2e/secret.txt",
         "files/x/../secret.txt",
         "nbconvert/script/%73ecret.ipynb",
-        "kernelspecs/%65vil/secret.txt",
-        "lab/extensions/%65vil/secret.txt",
+        "kernelspecs/%73ecret/secret.txt",
+        "lab/extensions/%73ecret/secret.txt",
     ):
         assert MARKER.encode() in bare.get(f"/{path}")[1], path
-    assert any(MARKER.encode() in bare.get(f"/{path}")[1] for path in list(spellings(300, seed=1))[len(ROOTS) :])
+    assert any(MARKER.encode() in bare.get(f"/{path}")[1] for path in list(spellings(PLAIN, 300, seed=1))[len(PLAIN) :])
 
 
 def test_none_is_on_the_list():
     """All of them against the pure rules: nothing is forwarded but paths of the contents API, whole and normal."""
     forwarded = []
-    for path in spellings(COUNT, seed=2):
+    for path in spellings(PLAIN, COUNT, seed=2):
         try:
             raw_path, raw_query = split_target(f"/user/alice/heart/{path}")
             base, rest = split_base(clean(raw_path))
@@ -143,7 +95,7 @@ def test_all_are_refused_by_the_guard(house: GuardHouse, traps: Path):
     front = RawHttp(("127.0.0.1", house.places.guard_port), house.browser(route))
     assert front.get("/user/alice/heart/api/contents/secret.txt")[0] == 200
     leaks, odd = [], {}
-    for path in spellings(OVER_HTTP, seed=2):
+    for path in spellings(PLAIN, OVER_HTTP, seed=2):
         status, text = front.get(f"/user/alice/heart/{path}")
         if MARKER.encode() in text:
             leaks.append(path)
@@ -152,16 +104,7 @@ def test_all_are_refused_by_the_guard(house: GuardHouse, traps: Path):
         if b"content-security-policy" not in text.lower():
             leaks.append(f"no policy: {path}")
     assert leaks == []
-    assert {path: status for path, status in odd.items() if not is_own_answer(path)} == {}
-
-
-def is_own_answer(path: str) -> bool:
-    """Whether the guard answers this spelling itself: Lab's page, a redirect to it, or a file that is not there."""
-    try:
-        raw_path, raw_query = split_target(f"/user/alice/heart/{path}")
-        return admit("GET", split_base(clean(raw_path))[1], raw_query).kind not in FORWARDED
-    except (PathRefused, MethodRefused):
-        return False
+    assert {path: status for path, status in odd.items() if not is_own_answer(f"/user/alice/heart/{path}")} == {}
 
 
 def test_other_workspaces_bases_are_refused(house: GuardHouse, traps: Path):
@@ -182,3 +125,93 @@ def test_other_workspaces_bases_are_refused(house: GuardHouse, traps: Path):
         status, text = front.get(f"{base}api/contents/secret.txt")
         assert status in (403, 404), (base, status)
         assert MARKER.encode() not in text
+
+
+# The same as `tre verify` tries it.
+
+
+@pytest.fixture
+def trap(traps: Path) -> Trap:
+    return Trap("secret", MARKER)
+
+
+def door_of(house: GuardHouse, route: dict, other: str = "") -> Door:
+    address = ("127.0.0.1", house.places.guard_port)
+    return Door(address, route["base_url"], route["workspace_id"], house.browser(route), other)
+
+
+def verdicts(door: Door, trap: Trap) -> dict[str, str]:
+    return {result.name: result.verdict for result in attempts(door, trap, count=PER_FAMILY)}
+
+
+def test_every_family_is_refused_at_the_guard(house: GuardHouse, traps: Path, trap: Trap):
+    route, other = route_for(traps), route_for(traps, workspace_id="w2", user="bob")
+    house.add_route(route)
+    house.add_route(other)
+    found = verdicts(door_of(house, route, other["base_url"]), trap)
+    assert found == {f"guard-{family}": "refused" for family in (*ADDRESSES, "another-workspace")}
+
+
+def test_a_session_that_is_not_let_in_proves_nothing(house: GuardHouse, traps: Path, trap: Trap):
+    route = route_for(traps)
+    house.add_route(route)
+    door = replace(door_of(house, route), headers={"Host": "localhost"})
+    assert set(verdicts(door, trap).values()) == {"could_not_run"}
+
+
+def test_a_door_that_closes_meanwhile_proves_nothing(house: GuardHouse, traps: Path, trap: Trap, monkeypatch):
+    route = route_for(traps)
+    house.add_route(route)
+
+    ask = guard._family
+
+    def closing(*arguments: object) -> object:
+        result = ask(*arguments)
+        house.admin("DELETE", f"/routes/{route['workspace_id']}")
+        return result
+
+    monkeypatch.setattr(guard, "_family", closing)
+    assert set(verdicts(door_of(house, route), trap).values()) == {"could_not_run"}
+
+
+@pytest.fixture(scope="module")
+def unguarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    """A bare Jupyter server where the guard should be."""
+    folder = Path(tmp_path_factory.mktemp("bare"))
+    process = bare_jupyter(folder, base_url="/user/alice/heart/")
+    headers = {"Host": "localhost", "Authorization": f"token {TOKEN}"}
+    yield Door(str(folder / "jupyter.sock"), "/user/alice/heart/", "w1", headers)
+    process.stop()
+
+
+def test_without_the_guard_files_come_out(unguarded: Door, trap: Trap):
+    home = Path(str(unguarded.address)).parent / "home"
+    (home / "secret.txt").write_text(MARKER)
+    found = verdicts(unguarded, trap)
+    assert {found[f"guard-{family}"] for family in ("files", "terminals", "other-handlers", "view")} == {"reached"}
+
+
+class Anything(http.server.BaseHTTPRequestHandler):
+    """Answers every address with what was asked for."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(MARKER)))
+        self.end_headers()
+        self.wfile.write(MARKER.encode())
+
+    def log_message(self, *_: object) -> None:
+        """In silence."""
+
+
+def test_a_guard_that_lets_everything_through_is_seen_in_every_family(trap: Trap):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Anything)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    door = Door(server.server_address, "/user/alice/heart/", "w1", {"Host": "localhost"}, "/user/bob/heart/")
+    try:
+        assert set(verdicts(door, trap).values()) == {"reached"}
+    finally:
+        server.shutdown()
+        server.server_close()

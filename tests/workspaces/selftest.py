@@ -3,6 +3,7 @@
 Prints one JSON object {wall: {probe: verdict}}; `test_probes` judges.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,9 +13,10 @@ import sys
 import threading
 from pathlib import Path
 
-from tests.workspaces.conftest import ENVIRONMENT, QUICK_SERVER, make_plan, new_folder, stop_all
+from tests.workspaces.conftest import ENVIRONMENT, QUICK_SERVER, make_plan, new_folder, processes_with, stop_all
 from tests.workspaces.outside import METADATA, OUTSIDE, PORT, RESOLVER_PORT
 from tre.workspaces.probes import targets
+from tre.workspaces.probes.ending import TRIES, endings
 from tre.workspaces.probes.report import Subject, Surroundings
 from tre.workspaces.probes.verify import one_way
 from tre.workspaces.runtime import REPOSITORY, SandboxRuntime
@@ -55,19 +57,33 @@ def one_wall(wall: str, names: list[str], folder: Path, beside: Subject, aimed: 
     class Weakened(SandboxRuntime):
         keeper = ("tests.workspaces.weakened", wall, str(folder))
 
-    groups = {} if wall in ("resource limits", "memory limit") else None
+    groups = {} if wall in ("resource limits", "memory limit", "end of everything") else None
     runtime = Weakened(folder / "run", ENVIRONMENT, image=image, groups=groups)
+    ended = endings_without(runtime, folder / wall.replace("/", "")) if set(names) & set(TRIES) else {}
+    if set(names) <= set(TRIES):
+        return ended
     plan = make_plan(folder, "one")
     state = runtime.start(plan)
     status = runtime.status(state)
     inside = usage.descendants(status.pid) if status else []
     try:
         results = one_way(runtime, Subject.of(state, plan), beside, SURROUNDINGS, aimed, names=names)
-        return {result.name: f"{result.verdict}: {result.detail}" for result in results}
+        return ended | {result.name: f"{result.verdict}: {result.detail}" for result in results}
     finally:
         runtime.stop(state)
         for process in inside:  # without a process namespace nobody ends them
             if Path(f"/proc/{process}").exists():
+                os.kill(process, signal.SIGKILL)
+
+
+def endings_without(runtime: SandboxRuntime, folder: Path) -> dict[str, str]:
+    """What ends a workspace, in one of nobody's without this wall; then what stayed of it is ended."""
+    try:
+        results = endings(runtime, folder, {})
+        return {result.name: f"{result.verdict}: {result.detail}" for result in results}
+    finally:
+        for process in processes_with(str(folder)):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
 

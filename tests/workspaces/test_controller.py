@@ -212,3 +212,30 @@ def test_two_controllers_at_once_end_it_once(desk: Desk, at_once: object):
     at_once(desk.converge, desk.converge, desk.converge)
     assert (desk.state(workspace_id), desk.leases.live) == ("stopping", {})
     assert len(desk.events("workspace.stop")) == len(desk.events("credential.revoke")) == 1
+
+
+def test_the_platforms_end_ends_every_workspace_and_its_login(desk: Desk):
+    workspace_id = desk.running()
+    assert desk.close() == 1
+    workspace = desk.workspace(workspace_id)
+    assert (workspace.state, workspace.reason) == ("stopped", "The platform was stopped.")
+    assert (desk.leases.live, desk.sandboxes.ended) == ({}, [workspace_id])
+    before = desk.events()
+    assert desk.close() == 0
+    assert desk.events() == before
+
+
+def test_one_that_is_starting_ends_too(desk: Desk):
+    workspace_id = desk.start().workspace_id
+    assert desk.close() == 1
+    assert (desk.state(workspace_id), desk.leases.live) == ("failed", {})
+
+
+def test_a_login_that_could_not_be_revoked_at_the_end_is_revoked_by_the_next_platform(desk: Desk):
+    workspace_id = desk.running()
+    desk.leases.down = True
+    assert desk.close() == 0
+    assert (desk.state(workspace_id), len(desk.leases.live)) == ("stopped", 1)
+    desk.leases.down = False
+    assert desk.converge() == 1
+    assert desk.leases.live == {}

@@ -8,6 +8,7 @@ import secrets
 import shutil
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -138,14 +139,12 @@ def neighbours(loosenable: Settings) -> Iterator[Neighbours]:
         held = {"intake.token": token, "pg_service.conf": service}
         plan = replace(make_plan(folder, name), secrets=held, postgres_socket_dir=str(loosenable.data_database))
         intakes.append(Intake(Path(plan.intake_socket), name, strict(key)))
-        subjects.append(Subject.of(runtime.start(plan), plan))
+        expired = tokens.make(key.sign, workspace_id=name, now=now - timedelta(days=2), life=timedelta(hours=1))
+        subject = Subject.of(runtime.start(plan), plan)
+        subjects.append(replace(subject, intake=True, database=True, expired_token=expired))
         logins.append(login)
     surroundings = Surroundings(
         public_key=key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
-        expired_token=tokens.make(key.sign, workspace_id="one", now=now - timedelta(days=2), life=timedelta(hours=1)),
-        intake=True,
-        database=True,
-        own_roles=(),
     )
     yield Neighbours(runtime, *subjects, intakes, surroundings, admin, logins[0], logins[1].replace("w_", "p_"))
     stop_all(runtime)
@@ -178,6 +177,16 @@ def test_an_intake_that_is_away_proves_nothing(neighbours: Neighbours) -> None:
     neighbours.intakes[0].judge = lambda workspace, token: False
     try:
         found = neighbours.results(TOKENS)
+    finally:
+        neighbours.intakes[0].judge = whole
+    assert {result.verdict for result in found.values()} == {"could_not_run"}, found
+
+
+def test_an_intake_that_is_silent_proves_nothing(neighbours: Neighbours) -> None:
+    whole = neighbours.intakes[0].judge
+    neighbours.intakes[0].judge = lambda workspace, token: time.sleep(8) is None
+    try:
+        found = neighbours.results(["unsigned-token", "no-token"])
     finally:
         neighbours.intakes[0].judge = whole
     assert {result.verdict for result in found.values()} == {"could_not_run"}, found

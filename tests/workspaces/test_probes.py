@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from tests.workspaces.weakened import ARGUMENTS, CODE, IMAGE
 from tre.errors import Unavailable
 from tre.workspaces.plan import Limits
 from tre.workspaces.probes.__main__ import on_this_machine
+from tre.workspaces.probes.ending import TRIES
+from tre.workspaces.probes.pulse import Pulse, watching
 from tre.workspaces.probes.report import Report, Subject
 from tre.workspaces.probes.verify import ATTEMPTS, BOMBS, run
 from tre.workspaces.runtime import REPOSITORY, SandboxRuntime
@@ -55,7 +58,9 @@ EXPECTED: dict[str, list[str]] = {
     "own devices": ["host-devices"],
     "own data only": ["foreign-names-below-data"],
     "no system sockets": ["system-sockets"],
-    "bounded /tmp": ["fill-temporary-folders"],
+    "bounded /tmp": ["fill-temporary-folders", "fill-memory-folder"],
+    "home limit": ["fill-home"],
+    "end of everything": ["credentials-after-stop"],
     "resource limits": ["raise-limits", "file-too-large", "fork-bomb"],
     "memory limit": ["memory-bomb", "memory-file-bomb"],
     "lower priority": ["more-cpus"],
@@ -117,6 +122,7 @@ def test_every_wall_is_removed_once() -> None:
 def test_every_attempt_has_a_self_test() -> None:
     """Or says why not. Those that need an intake or a database are tried in test_credentials."""
     tried = {name for names in EXPECTED.values() for name in names} | set(NOT_REMOVABLE)
+    assert set(TRIES) <= tried
     elsewhere = {one.name for one in ATTEMPTS.values() if one.wall in ("intake tokens", "database roles")}
     assert set(ATTEMPTS) - tried - elsewhere == set()
 
@@ -173,6 +179,25 @@ def test_without_a_target_it_could_not_run() -> None:
             assert result.detail == "no target was given"
 
 
+def test_others_that_are_silent_or_fail_are_seen() -> None:
+    def silent() -> None:
+        raise Unavailable("it does not answer")
+
+    with watching({"one": silent, "two": lambda: 1 // 0, "three": lambda: None}, "bomb", "x") as found:
+        pass
+    verdicts = {result.name: (result.verdict, result.detail) for result in found}
+    assert verdicts["one-answers-during-bomb"] == ("reached", "it does not answer")
+    assert verdicts["two-answers-during-bomb"][0] == "reached"
+    assert verdicts["three-answers-during-bomb"][0] == "refused"
+
+
+def test_an_answer_after_the_patience_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tre.workspaces.probes.pulse.PATIENCE_SECONDS", 0.05)
+    with Pulse(lambda: time.sleep(0.1)) as pulse:
+        pass
+    assert pulse.verdict()[0] == "reached"
+
+
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
     return on_this_machine(ENVIRONMENT).to_dict()
@@ -182,14 +207,15 @@ def test_all_are_refused_in_both_workspaces(report: dict[str, Any]) -> None:
     assert report["ok"], [probe for probe in report["probes"] if probe["verdict"] != "refused"]
     names = {probe["name"] for probe in report["probes"]}
     assert len(names) >= 75
-    assert {f"others-answer-during-{bomb}" for bomb in BOMBS} <= names
+    once = {f"neighbour-answers-during-{what}" for what in (*BOMBS, "fill-home")} | {*BOMBS, *TRIES}
+    assert once <= names
     for name in names:
-        assert {probe["workspace_id"] for probe in report["probes"] if probe["name"] == name} == {
-            "probe-one",
-            "probe-two",
-        }
+        inside = {probe["workspace_id"] for probe in report["probes"] if probe["name"] == name}
+        assert len(inside) == (1 if name in once else 2), name
+        assert "probe-two" not in inside or name not in once, "what uses up a limit stays out of the neighbour's"
 
 
 def test_the_report_says_what_was_left_out(report: dict[str, Any]) -> None:
-    assert report["left_out"] == ["database", "expired_token", "intake", "other_token", "public_key"]
+    names = ("probe-one", "probe-two")
+    assert report["left_out"] == [f"{what} of {name}" for name in names for what in ("intake", "database")]
     assert json.loads(json.dumps(report)) == report

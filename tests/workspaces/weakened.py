@@ -98,6 +98,7 @@ ARGUMENTS: dict[str, Callable[[Options, str], Options]] = {
         options, "--ro-bind", f"{folder}/bus.sock", "/run/dbus/system_bus_socket"
     ),
     "bounded /tmp": lambda options, _: unbounded(options),
+    "end of everything": lambda options, _: drop(options, "--die-with-parent"),
 }
 
 
@@ -109,6 +110,14 @@ def no_memory_limit() -> None:
     made = launch.rlimits
     launch.rlimits = lambda limits, *, grouped: made(limits, grouped=grouped | {"memory"})
     Watch._memory = lambda self, processes: None  # type: ignore[method-assign]
+
+
+def no_home_limit() -> None:
+    Watch._home = lambda self, processes: None  # type: ignore[method-assign]
+
+
+def no_end_of_everything() -> None:
+    launch.Sandbox.kill = lambda self: None  # type: ignore[method-assign]
 
 
 def no_lower_priority() -> None:
@@ -127,6 +136,8 @@ def secrets_in_environment() -> None:
 CODE: dict[str, Callable[[], None]] = {
     "resource limits": no_resource_limits,
     "memory limit": no_memory_limit,
+    "home limit": no_home_limit,
+    "end of everything": no_end_of_everything,
     "lower priority": no_lower_priority,
     "secrets in memory only": secrets_in_environment,
 }
@@ -144,25 +155,25 @@ IMAGE: dict[str, tuple[str, str, str]] = {
         "    signal.signal(signal.SIGINT, signal.SIG_IGN)",
         "    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))",
     ),
+    "end of everything": ("start/supervisor.py", "            if key.fd == life:", "            if False:"),
     "careful client": ("lib/release/files.py", "os.O_RDONLY | os.O_NOFOLLOW", "os.O_RDONLY"),
 }
 
 
 def main() -> None:
     wall, folder = sys.argv[1:3]
+    assert wall in {*ARGUMENTS, *CODE, *IMAGE}, wall
     if wall in ARGUMENTS:
         made = launch.workspace_arguments
         launch.workspace_arguments = lambda *args, **names: tuple(ARGUMENTS[wall](list(made(*args, **names)), folder))
-    elif wall in CODE:
+    if wall in CODE:
         CODE[wall]()
-    elif wall in IMAGE:
+    if wall in IMAGE:
         file, old, new = IMAGE[wall]
         path = Path(folder) / "image" / file
         text = path.read_text()
         assert old in text, wall
         path.write_text(text.replace(old, new))
-    else:
-        raise AssertionError(wall)
     os.environ.pop("PYTHONPATH", None)
     keeper.main()
 

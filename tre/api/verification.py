@@ -1,10 +1,11 @@
 """For `tre verify` on the machine: where a running workspace and a neighbour of another project lie, and what came
-of the attempts.
+of the attempts. Where no other project's workspace runs, a token for a workspace of nobody, which opens nothing.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import secrets
+from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter
@@ -23,6 +24,7 @@ from tre.workspaces.model import Workspace, WorkspaceState
 
 router = APIRouter(prefix="/workspaces/{workspace_id}/verification", dependencies=[only(Client.machine)])
 ON_THE_MACHINE = Actor("machine", via="machine")
+HOUR = timedelta(hours=1)
 
 
 class Verified(Body):
@@ -35,47 +37,49 @@ class Verified(Body):
 
 @router.get("")
 def facts(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
-    """Raises `Conflict` when the workspace does not run. The token in the answer has expired: it is there to be
-    refused.
-    """
+    """Raises `Conflict` when the workspace does not run. The tokens in the answer are there to be refused."""
     with platform.db.read() as session:
         found = service.get(session, workspace_id)
         if found.state != WorkspaceState.running:
             raise Conflict(f"The workspace is {found.state}.", hint="Verify a running workspace.")
         running = [w for w in service.list_workspaces(session, live=True) if w.state == WorkspaceState.running]
         beside = next((w for w in running if w.project_slug != found.project_slug), None)
-        projects = {found.project_slug} | ({beside.project_slug} if beside else set())
-        answer = {
-            "workspace": _outline(session, platform, found),
-            "neighbour": _outline(session, platform, beside) if beside else None,
-        }
-    past = platform.db.clock() - timedelta(hours=2)
-    expired = tokens.make(
-        lambda message: platform.secrets.sign(INTAKE_KEY, message),
-        workspace_id=workspace_id,
-        now=past,
-        life=timedelta(hours=1),
-    )
+        outlines = [_outline(session, platform, workspace) for workspace in (found, beside) if workspace]
     return {
-        **answer,
-        "own_roles": _roles(platform, projects),
+        "workspace": outlines[0],
+        "neighbour": outlines[1] if beside else None,
+        "stranger": None if beside else _stranger(platform),
         "public_key": platform.secrets.public_pem(INTAKE_KEY),
-        "expired_token": expired,
     }
 
 
 def _outline(session: Session, platform: Platform, workspace: Workspace) -> dict[str, Any]:
-    return service.outline(session, places_of(platform), workspace, platform.db.clock().date())
+    now = platform.db.clock()
+    return {
+        **service.outline(session, places_of(platform), workspace, now.date()),
+        "intake": True,
+        "database": workspace.lease_id is not None,
+        "own_roles": _roles(platform, workspace.project_slug),
+        "expired_token": _token(platform, workspace.id, now - 2 * HOUR),
+    }
 
 
-def _roles(platform: Platform, projects: set[str]) -> list[str]:
-    found = []
-    for project in sorted(projects):
-        try:
-            found.append(platform.secrets.project_database(project).group)
-        except NotFound:
-            continue
-    return found
+def _stranger(platform: Platform) -> dict[str, str]:
+    name = f"probe-{secrets.token_hex(6)}"
+    return {"workspace_id": name, "token": _token(platform, name, platform.db.clock())}
+
+
+def _token(platform: Platform, workspace_id: str, now: datetime) -> str:
+    return tokens.make(
+        lambda message: platform.secrets.sign(INTAKE_KEY, message), workspace_id=workspace_id, now=now, life=HOUR
+    )
+
+
+def _roles(platform: Platform, project: str) -> list[str]:
+    try:
+        return [platform.secrets.project_database(project).group]
+    except NotFound:
+        return []
 
 
 @router.post("")

@@ -70,6 +70,7 @@ def steps(stage: Stage) -> Iterator[Step]:
     yield "review: the second checker votes by command, then the decision", outcome.second_vote
     yield "release: the same bytes, in a signed crate", outcome.release
     yield "refused: released bytes changed on disk", outcome.tampered
+    yield "refused: every way out that `tre verify` knows, in both workspaces and through the guard", walls.verify
     yield "workspace: stopped, login revoked, nothing left running", walls.stop
     yield "release: recalled, for ever", outcome.recall
     yield "audit: the record verifies, a tampered copy is found", outcome.audit

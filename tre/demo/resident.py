@@ -1,55 +1,71 @@
 """`tre up --demo`: a platform that stays, with the demonstration's people, data and two approved projects.
 
-Decides what is there on the first start and prints the accounts; on later starts the people are there already, and
-their accounts lie in a 0600 file of the state folder.
+Decides what is there on the first start, and how its people sign in: their passwords and authenticator secrets lie in a
+0600 file of the state folder, and `python -m tre.demo.resident NAME` stands in for an authenticator app. On later
+starts everybody is there already.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import os
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import click
+import pyotp
+from rich.console import Console
+from rich.table import Table
 
 from tre.credentials.files import write_secret
-from tre.demo.governance import Governance
+from tre.demo.cast import ADMINISTRATOR, CAST, Account
+from tre.demo.governance import OTHER_PROJECT, PROJECT, Governance
 from tre.demo.stage import Stage
-from tre.errors import TreError
+from tre.errors import InvalidInput, TreError
 from tre.settings import Settings, make_private_folder
+
+ACCOUNTS = "demo-accounts.json"
+STEPS = ("bootstrap", "standings", "register", "propose", "decide", "extract", "agree")
+BROKEN_OFF = "demo: it was broken off when its people and data were made. Stop, remove {state} and start again."
 
 
 def settle_in_background(settings: Settings) -> None:
     """Begins in a thread of its own: the platform that it speaks to runs in this process's main thread."""
-    threading.Thread(target=settle, args=(settings,), daemon=True, name="demo").start()
+    threading.Thread(target=settle, args=(settings, click.echo), daemon=True, name="demo").start()
 
 
-def settle(settings: Settings) -> None:
-    accounts = settings.state / "demo-accounts.txt"
-    if accounts.exists():
-        click.echo(f"The demonstration's accounts are in {accounts}.")
-        return
+def settle(settings: Settings, say: Callable[[str], None]) -> None:
+    """Makes people and data unless they are there; says how to sign in."""
     folder = settings.state / "demo"
-    make_private_folder(folder)
-    stage = Stage(settings, folder=folder)
+    if not (settings.state / ACCOUNTS).exists():
+        if folder.exists():
+            say(BROKEN_OFF.format(state=settings.state))
+            return
+        make_private_folder(folder)
+        if not _settled(Stage(settings, folder=folder), say):
+            return
+    say(welcome(settings))
+
+
+def _settled(stage: Stage, say: Callable[[str], None]) -> bool:
     governance = Governance(stage, {})
-    steps = ("bootstrap", "standings", "register", "propose", "decide", "extract", "agree")
     try:
-        for name in steps:
-            click.echo(f"demo: {getattr(governance, name)()}")
-    except TreError as error:
-        click.echo(f"demo: {error.message}", err=True)
-        return
+        for number, name in enumerate(STEPS, 1):
+            say(f"demo {number}/{len(STEPS)}: {getattr(governance, name)()}")
+    except Exception as error:
+        # Also where the platform was stopped meanwhile: words, not a traceback, end this thread.
+        say(f"demo: {error.message if isinstance(error, TreError) else type(error).__name__}")
+        return False
     finally:
         for browser in governance.browsers.values():
             browser.close()
-    lines = [
-        f"{a.part.username:6} {a.part.role:14} password {a.password}  authenticator secret {a.totp_secret}"
-        for a in stage.accounts.values()
-    ]
-    write_secret(accounts, "\n".join(lines) + "\n")
     _forget_tokens(stage)
-    click.echo("\n".join(["People of the demonstration (also in " + str(accounts) + "):", *lines]))
+    kept = {name: {"password": one.password, "totp_secret": one.totp_secret} for name, one in stage.accounts.items()}
+    write_secret(stage.settings.state / ACCOUNTS, json.dumps(kept, indent=1) + "\n")
+    return True
 
 
 def _forget_tokens(stage: Stage) -> None:
@@ -59,3 +75,61 @@ def _forget_tokens(stage: Stage) -> None:
         if token.exists():
             with contextlib.suppress(TreError):
                 stage.tre(username, "logout")
+
+
+def read_accounts(settings: Settings) -> dict[str, Account]:
+    """The demonstration's people by name. Raises `InvalidInput` where `tre up --demo` has not made them."""
+    try:
+        kept = json.loads((settings.state / ACCOUNTS).read_text())
+    except FileNotFoundError:
+        message = f"There is no demonstration in {settings.state}."
+        raise InvalidInput(message, field="TRE_STATE", hint="Run `make up` first.") from None
+    return {part.username: Account(part, **kept[part.username]) for part in (ADMINISTRATOR, *CAST)}
+
+
+def welcome(settings: Settings) -> str:
+    """Address, people, and how to sign in, for a terminal."""
+    table = Table("name", "password", "role", "may", box=None, pad_edge=False, header_style="bold")
+    for name, account in read_accounts(settings).items():
+        table.add_row(name, account.password, account.part.role, MAY.get(account.part.role, ""))
+    console = Console(markup=False, emoji=False, highlight=False, width=110)
+    with console.capture() as captured:
+        console.print(f"\nOpen http://127.0.0.1:{settings.port}/tre/ and sign in as one of these people:\n")
+        console.print(table)
+        console.print(
+            "\nThe one-time code of each, in place of an authenticator app (every code counts once, for a minute):\n"
+            f"  {command(settings)} NAME\n"
+            f"Passwords and authenticator secrets are in {settings.state / ACCOUNTS}. Ctrl-C stops the platform."
+        )
+    return captured.get()
+
+
+MAY = {
+    "administrator": "decide on projects, by command: tre login, tre project list",
+    "custodian": "decide on their organisation's data, by command or on the pages",
+    "researcher": f"open a workspace: rhea in {PROJECT}, otto in {OTHER_PROJECT}",
+    "checker": "review release requests",
+    "auditor": "read and verify the record: tre audit verify",
+}
+
+
+def command(settings: Settings) -> str:
+    """What prints a code, as it is typed here."""
+    usual = Settings.load({name: value for name, value in os.environ.items() if not name.startswith("TRE_")})
+    prefix = "" if settings.state == usual.state else f"TRE_STATE={settings.state} "
+    return f"{prefix}{sys.executable} -m tre.demo.resident"
+
+
+def main() -> None:
+    """Prints the one-time code of NAME."""
+    try:
+        accounts = read_accounts(Settings.load())
+    except TreError as error:
+        sys.exit(f"{error.message} {error.hint}")
+    if len(sys.argv) != 2 or sys.argv[1] not in accounts:
+        sys.exit(f"usage: python -m tre.demo.resident {{{','.join(accounts)}}}")
+    click.echo(pyotp.TOTP(accounts[sys.argv[1]].totp_secret).now())
+
+
+if __name__ == "__main__":
+    main()

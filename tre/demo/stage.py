@@ -85,7 +85,7 @@ class Stage:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             env=self.environment(username),
             check=False,
         )

@@ -39,9 +39,12 @@ found = {
 }
 print(found)
 """
+# As many kinds of attempts as there must be at least.
+FEWEST_PROBES = 100
 SESSION = """
 held = psycopg.connect("service=project", autocommit=True)
-print({"held": held.execute("select 1").fetchone()[0]})
+lines = [line.split("=", 1) for line in open("/run/tre/pg_service.conf").read().splitlines() if "=" in line]
+print({"held": held.execute("select 1").fetchone()[0], "login": dict(lines)})
 """
 
 
@@ -82,9 +85,19 @@ class Walls:
             raise Unexpected(f"the guard lets through {open_ones}")
         return f"{len(paths) + len(more)} ways to download, all refused"
 
+    def verify(self) -> str:
+        """Every way out of otto's workspace, with rhea's beside it: from inside, by filling up, through the guard."""
+        live = self.stage.tre("ada", "workspace", "list", "--live")
+        otto = next(workspace["id"] for workspace in live if workspace["username"] == "otto")
+        report = self.stage.tre("machine", "verify", otto)
+        names = {probe["name"] for probe in report["probes"]}
+        if not report["ok"] or report["left_out"] or len(names) < FEWEST_PROBES:
+            raise Unexpected(f"{len(names)} kinds of attempts; left out: {report['left_out']}")
+        return f"{len(names)} kinds of attempts, {len(report['probes'])} in all, every one refused"
+
     def stop(self) -> str:
-        """The lease is revoked, the open database session ends, the sandbox is gone."""
-        self.analysis.kernels["rhea"].must(SESSION)
+        """The lease is revoked, the open database session ends, the sandbox is gone, what was read in it is void."""
+        login = printed(self.analysis.kernels["rhea"].must(SESSION).text)["login"]
         live = self.stage.tre("ada", "workspace", "list", "--live")
         mine = next(workspace["id"] for workspace in live if workspace["username"] == "rhea")
         inside = self._processes(mine)
@@ -97,7 +110,21 @@ class Walls:
         shown = self.stage.tre("ada", "workspace", "show", mine)
         if shown["credential"] != "revoked":
             raise Unexpected(f"the login was not revoked: {json.dumps(shown)}")
+        self._login_is_void(login)
         return f"login revoked, session ended within {ended:.1f} s, all {len(inside)} processes gone"
+
+    def _login_is_void(self, login: dict[str, str]) -> None:
+        """The login that was read inside, tried from where the server's socket is in reach."""
+        import psycopg
+        from psycopg.conninfo import make_conninfo
+
+        try:
+            psycopg.connect(make_conninfo(**{**login, "host": str(self.stage.settings.data_database)})).close()
+        except psycopg.OperationalError as error:
+            if "authentication failed" in str(error):
+                return
+            raise
+        raise Unexpected("the login still opens the project's database")
 
     def _wait_for_session_end(self, start: float) -> float:
         import psycopg

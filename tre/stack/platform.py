@@ -92,9 +92,11 @@ def control_plane() -> tuple[Part, ...]:
         Part(
             "worker",
             argv=python("-m", "tre.stack.worker"),
-            ready=lambda settings: True,
+            ready=lambda settings: settings.worker_ready.exists(),
             needs=("migrations", "openbao", "postgres-data"),
-            prepare=lambda settings: Secrets.from_settings(settings).reconnect(),
+            prepare=prepare_worker,
+            # It ends the workspaces that still run.
+            stop_seconds=30.0,
         ),
     )
 
@@ -124,7 +126,8 @@ def door() -> tuple[Part, ...]:
             "hub",
             argv=python("-m", "jupyterhub", "-f", str(ROOT / "tre/door/hub_config.py")),
             ready=lambda settings: answers_http(f"http://127.0.0.1:{settings.port}/hub/health"),
-            needs=("traefik", "migrations"),
+            # The worker stops after it: a workspace that starts at the last moment is ended, too.
+            needs=("traefik", "migrations", "worker"),
             environment=lambda settings: {**environment(settings), "JUPYTERHUB_CRYPT_KEY": ""},
         ),
     )
@@ -142,6 +145,11 @@ def prepare_state(settings: Settings) -> None:
 def prepare_data(settings: Settings) -> None:
     databases.initialise_data(settings)
     postgres.write_configuration(databases.data_server(settings))
+
+
+def prepare_worker(settings: Settings) -> None:
+    settings.worker_ready.unlink(missing_ok=True)
+    Secrets.from_settings(settings).reconnect()
 
 
 def provision_secrets(settings: Settings) -> None:

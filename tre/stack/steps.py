@@ -21,7 +21,7 @@ from tre.outputs import checking, release
 from tre.outputs import steps as outputs
 from tre.outputs.evidence import Snapshot
 from tre.outputs.keeping import collect_orphans
-from tre.workspaces.controller import converge
+from tre.workspaces.controller import close, converge
 from tre.workspaces.model import Workspace
 from tre.workspaces.runtime import SandboxRuntime
 from tre.workspaces.sandbox.checking import run_checked
@@ -46,10 +46,19 @@ class SandboxEnder:
         self.runtime.stop({"workspace_id": workspace.id})
 
 
+def enders_of(platform: Platform) -> tuple[SandboxEnder, ...]:
+    return (SandboxEnder(SandboxRuntime(DoorPlaces(platform.settings).workspaces, ROOT / ".workspace-env")),)
+
+
+def close_workspaces(platform: Platform) -> int:
+    """At the platform's end, while the servers still answer: no workspace and no login to a database stays."""
+    return close(platform.db, platform.secrets, enders_of(platform), "The platform was stopped.")
+
+
 def steps_of(platform: Platform) -> tuple[Step, ...]:
     db = platform.db
     places = Places.from_settings(platform.settings)
-    enders = (SandboxEnder(SandboxRuntime(DoorPlaces(platform.settings).workspaces, ROOT / ".workspace-env")),)
+    enders = enders_of(platform)
     desk = checking.CheckingDesk(platform.content, run_checked, snapshots(platform))
     press = release.ReleaseDesk(platform.content, platform.signing_key("release"))
 

@@ -2,7 +2,7 @@
 
 The state is the queue: each step asks the database what is due, claims one with a row lock and a lease, does it, and
 records it. A worker that is killed loses nothing; another takes over when the lease ends. Decides only how often each
-step is asked and that one that fails does not stop the others.
+step is asked, that one that fails does not stop the others, and that the workspaces end with the platform.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import threading
 from tre.api.platform import Platform, build_platform
 from tre.errors import TreError
 from tre.settings import Settings
-from tre.stack.steps import Step, steps_of
+from tre.stack.steps import Step, close_workspaces, steps_of
 
 log = logging.getLogger("tre.worker")
 WORST_PAUSE = 30.0
@@ -38,9 +38,18 @@ def repeat(step: Step, leave: threading.Event) -> None:
 
 
 def run(platform: Platform, leave: threading.Event) -> None:
-    threads = [threading.Thread(target=repeat, args=(step, leave), name=step.name) for step in steps_of(platform)]
+    steps = steps_of(platform)
+    # What had to end while nobody looked has ended before the platform calls itself ready.
+    next(step for step in steps if step.name == "control").run()
+    threads = [threading.Thread(target=repeat, args=(step, leave), name=step.name) for step in steps]
     for thread in threads:
         thread.start()
+    platform.settings.worker_ready.touch(mode=0o600)
+    leave.wait()
+    try:
+        log.info("%d workspaces ended with the platform", close_workspaces(platform))
+    except TreError as error:
+        log.warning("workspaces were not ended: %s", error.message)
     for thread in threads:
         thread.join()
 

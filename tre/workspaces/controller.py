@@ -1,8 +1,8 @@
 """Keeps running workspaces as the database says: a level-triggered pass, every few seconds.
 
-Decides which live workspace must end now (a precondition was lost, its time is over, nothing was heard of it) and
-repeats what did not succeed. A pass with nothing to do writes nothing. Ending the sandbox itself is asked of
-`Enders`, who may be down: then the next pass asks again, while the credential is revoked already.
+Decides which live workspace must end now (a precondition was lost, its time is over, nothing was heard of it, the
+platform stops) and repeats what did not succeed. A pass with nothing to do writes nothing. Ending the sandbox itself is
+asked of `Enders`, who may be down: then the next pass asks again, while the credential is revoked already.
 """
 
 from __future__ import annotations
@@ -45,6 +45,23 @@ def converge(db: Database, leases: Leases, enders: Sequence[Ender]) -> int:
         except Exception as error:
             _log(workspace, error)
     return acted
+
+
+def close(db: Database, leases: Leases, enders: Sequence[Ender], reason: str) -> int:
+    """The platform stops: ends every live workspace with its credential; returns how many. What fails here is repeated
+    by the next platform's first pass, and no login outlives its lease.
+    """
+    with db.read() as session:
+        live = session.scalars(select(Workspace).where(Workspace.state.in_(LIVE))).all()
+    ended = 0
+    for workspace in live:
+        _end_sandboxes(enders, workspace)
+        try:
+            service.end(db, leases, workspace.id, WorkspaceState.stopped, reason)
+            ended += 1
+        except Exception as error:
+            _log(workspace, error)
+    return ended
 
 
 def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], workspace: Workspace) -> bool:

@@ -7,50 +7,18 @@ and the report says so. Exit code 0 only if every attempt was refused.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import secrets
 import sys
 import tempfile
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from tre.workspaces.plan import DataMount, LaunchPlan, Limits
-from tre.workspaces.probes.report import Report, Subject, Surroundings
+from tre.workspaces.probes import nobody
+from tre.workspaces.probes.ending import endings
+from tre.workspaces.probes.pulse import workspace_answers
+from tre.workspaces.probes.report import Report, Surroundings
 from tre.workspaces.probes.verify import verify
 from tre.workspaces.runtime import REPOSITORY, SandboxRuntime
-
-LEFT_OUT = ("intake", "other_token", "expired_token", "public_key", "database")
-LIMITS = Limits(memory_bytes=1 << 30, processes=200, cpus=1, file_bytes=1 << 28, home_bytes=1 << 29)
-
-
-def plan(folder: Path, name: str) -> LaunchPlan:
-    """A plan for a workspace of nobody, with a data file and a secret of its own."""
-    for part in ("intake", "data"):
-        (folder / name / part).mkdir(parents=True, mode=0o700)
-    (folder / name / "data" / "table.csv").write_text("a,b\n1,2\n")
-    return LaunchPlan(
-        workspace_id=f"probe-{name}",
-        person="nobody",
-        project=name,
-        home=str(folder / name / "home"),
-        base_url=f"/user/nobody/{name}/",
-        intake_socket=str(folder / name / "intake" / "intake.sock"),
-        jupyter_token=secrets.token_hex(32),
-        data=(DataMount(name, str(folder / name / "data")),),
-        secrets={"intake.token": secrets.token_hex(32), "pg_service.conf": "[project]\n"},
-        limits=LIMITS,
-    )
-
-
-@contextlib.contextmanager
-def running(runtime: SandboxRuntime, chosen: LaunchPlan) -> Iterator[Subject]:
-    """The plan, running; gone afterwards."""
-    state = runtime.start(chosen)
-    try:
-        yield Subject.of(state, chosen)
-    finally:
-        runtime.stop(state)
 
 
 def on_this_machine(workspace_env: Path) -> Report:
@@ -58,8 +26,11 @@ def on_this_machine(workspace_env: Path) -> Report:
     with tempfile.TemporaryDirectory(prefix="tre-") as name:
         folder = Path(name)
         runtime = SandboxRuntime(folder / "run", workspace_env)
-        with running(runtime, plan(folder, "one")) as one, running(runtime, plan(folder, "two")) as two:
-            return verify(runtime, one, two, Surroundings(platform_folders=[name]), left_out=LEFT_OUT)
+        plans = (nobody.plan(folder, "probe-one"), nobody.plan(folder, "probe-two"))
+        with nobody.running(runtime, plans[0]) as one, nobody.running(runtime, plans[1]) as two:
+            others = {"neighbour": workspace_answers(runtime, two)}
+            report = verify(runtime, one, two, Surroundings(platform_folders=[name]), others)
+            return replace(report, results=(*report.results, *endings(runtime, folder, others)))
 
 
 def main() -> int:

@@ -16,7 +16,11 @@ Verdict = Literal["refused", "reached", "could_not_run"]
 
 @dataclass(frozen=True)
 class Subject:
-    """A running workspace as the probes see it: its state for the runtime, and what lies where on the host."""
+    """A running workspace as the probes see it: its state for the runtime, and what lies where on the host.
+
+    `intake`, `database`: whether it has them; without, what is aimed at them is left out. `expired_token`: one of its
+    own for the intake. `own_roles`: those that its database login may take.
+    """
 
     state: Mapping[str, Any]
     workspace_id: str
@@ -24,6 +28,10 @@ class Subject:
     intake_socket: str
     data: Mapping[str, str]
     limits: Limits
+    intake: bool = False
+    database: bool = False
+    expired_token: str = field(default="", repr=False)
+    own_roles: Sequence[str] = ()
 
     @classmethod
     def of(cls, state: Mapping[str, Any], plan: LaunchPlan) -> Subject:
@@ -38,8 +46,7 @@ class Surroundings:
 
     `sockets`, `services`: label → Unix path, label → (host, port) of the platform's own servers. `platform_folders`:
     state and run folders. `outside`, `resolver`, `metadata`: (host, port); nothing is sent there unless a wall is
-    missing. `public_key`, `expired_token`: of the intake. `own_roles`: database roles that a workspace's login may
-    take.
+    missing. `public_key`: of the intake.
     """
 
     sockets: Mapping[str, str] = field(default_factory=dict)
@@ -50,10 +57,6 @@ class Surroundings:
     resolver: Sequence[tuple[str, int]] = (("203.0.113.1", 53),)
     metadata: Sequence[tuple[str, int]] = (("169.254.169.254", 80),)
     public_key: str = field(default="", repr=False)
-    expired_token: str = field(default="", repr=False)
-    own_roles: Sequence[str] = ()
-    intake: bool = False
-    database: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Report:
-    """All verdicts; `left_out` names groups of targets that this run did not have."""
+    """All verdicts; `left_out` says in words what a workspace does not have, so that nothing was aimed at it."""
 
     results: tuple[Result, ...]
     left_out: tuple[str, ...] = ()

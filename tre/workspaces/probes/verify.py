@@ -1,7 +1,8 @@
 """Running the attempts from inside two workspaces, each with the other as its target, and judging them.
 
 Decides the verdicts: refused, reached, could_not_run; only the first is good. An attempt without a target could not
-run, unless the caller left that group out by name, and then the report says so. Leaves recording to whoever calls.
+run; where a workspace has no intake or database at all, the report says that this was left out. What uses up a limit
+runs only in the workspace that was asked for: its neighbour is somebody else's. Leaves recording to whoever calls.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import importlib
 import json
 import platform
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from tre.errors import TreError
 from tre.workspaces.probes import targets
 from tre.workspaces.probes.inside.attempt import ATTEMPTS, Attempt
+from tre.workspaces.probes.pulse import Others, watching, workspace_answers
 from tre.workspaces.probes.report import Report, Result, Subject, Surroundings, Verdict
 from tre.workspaces.runtime import SandboxRuntime
 from tre.workspaces.sandbox.host import ENVIRONMENT
@@ -31,8 +31,9 @@ for _name in MODULES:
 
 BOMBS = ("fork-bomb", "memory-bomb", "memory-file-bomb")
 SECONDS = 180.0
-# How long another workspace may take to answer while a bomb goes off in this one.
-PATIENCE_SECONDS = 5.0
+# What an attempt aims at → what the workspace has to have for it.
+OF_INTAKE = frozenset({"intake", "other_token", "expired_token", "public_key"})
+OF_DATABASE = frozenset({"database"})
 
 # What the researcher's own processes must not read out of an attempt's memory. Attempts that are told it hide, as
 # process 1 does; the others must not, since a process that hides cannot use its own entries in /proc.
@@ -60,17 +61,20 @@ def verify(
     subject: Subject,
     other: Subject,
     surroundings: Surroundings,
-    *,
-    left_out: Iterable[str] = (),
-    names: Iterable[str] | None = None,
+    others: Others,
 ) -> Report:
-    """Run every attempt (or those in `names`) inside both workspaces. `left_out`: groups without a target here."""
-    gone = frozenset(left_out)
-    results: list[Result] = []
+    """Run every attempt inside `subject`, and what uses up no limit inside `other`; `others` must go on answering."""
     with targets.opened() as aimed:
-        for inside, beside in ((subject, other), (other, subject)):
-            results += one_way(runtime, inside, beside, surroundings, aimed, left_out=gone, names=names)
-    return Report(tuple(results), tuple(sorted(gone)))
+        results = one_way(runtime, subject, other, surroundings, aimed, others=others)
+        harmless = set(ATTEMPTS) - set(BOMBS)
+        results += one_way(runtime, other, subject, surroundings, aimed, names=harmless)
+    return Report(tuple(results), tuple(words for one in (subject, other) for words in left_out(one)))
+
+
+def left_out(subject: Subject) -> list[str]:
+    """What this workspace does not have."""
+    has = {"intake": subject.intake, "database": subject.database}
+    return [f"{what} of {subject.workspace_id}" for what, there in has.items() if not there]
 
 
 def one_way(
@@ -80,15 +84,17 @@ def one_way(
     surroundings: Surroundings,
     aimed: targets.Targets,
     *,
-    left_out: frozenset[str] = frozenset(),
     names: Iterable[str] | None = None,
+    others: Others | None = None,
 ) -> list[Result]:
     """Run the attempts inside one workspace, with the other and `aimed` as targets."""
     wanted = None if names is None else frozenset(names)
-    chosen = [one for one in ATTEMPTS.values() if one.needs not in left_out and (wanted is None or one.name in wanted)]
+    gone = (frozenset() if inside.intake else OF_INTAKE) | (frozenset() if inside.database else OF_DATABASE)
+    chosen = [one for one in ATTEMPTS.values() if one.needs not in gone and (wanted is None or one.name in wanted)]
     aimed.contacts.clear()
     given = _given(runtime, inside, beside, surroundings, aimed)
-    return _run_all(runtime, inside, beside, chosen, given, aimed)
+    asked = {"neighbour": workspace_answers(runtime, beside)} if others is None else others
+    return _run_all(runtime, inside, chosen, given, aimed, asked)
 
 
 def _given(
@@ -100,10 +106,10 @@ def _given(
     services = {"canary": own["tcp_loopback"][0], **{name: list(place) for name, place in around.services.items()}}
     optional = {
         "public_key": around.public_key,
-        "expired_token": around.expired_token,
-        "intake": around.intake,
-        "database": around.database,
-        "other_token": _token(runtime, beside) if around.intake else "",
+        "expired_token": inside.expired_token,
+        "intake": inside.intake,
+        "database": inside.database,
+        "other_token": _token(runtime, beside) if inside.intake else "",
     }
     return {
         **own,
@@ -113,7 +119,7 @@ def _given(
         "sockets": sockets,
         "services": services,
         "platform_folders": [*own["platform_folders"], *around.platform_folders, str(runtime.run_dir)],
-        "own_roles": list(around.own_roles),
+        "own_roles": list(inside.own_roles),
         "own_data_names": sorted(inside.data),
         "own_sockets": _sockets(runtime, inside),
         "other_sockets": [*_sockets(runtime, beside), beside.intake_socket],
@@ -136,23 +142,19 @@ def _token(runtime: SandboxRuntime, subject: Subject) -> str:
 def _run_all(
     runtime: SandboxRuntime,
     inside: Subject,
-    beside: Subject,
     chosen: list[Attempt],
     given: dict[str, Any],
     aimed: targets.Targets,
+    others: Others,
 ) -> list[Result]:
     told = [one for one in chosen if one.needs in SENSITIVE]
     quiet = [one for one in chosen if one.name not in BOMBS and one not in told]
     answers = [*run(runtime, inside, quiet, given), *run(runtime, inside, told, given)]
     results = [_seen(result, aimed) for result in answers]
     for bomb in (one for one in chosen if one.name in BOMBS):
-        with _Pulse(runtime, beside) as pulse:
+        with watching(others, bomb.name, inside.workspace_id) as watched:
             results += run(runtime, inside, [bomb], given)
-        verdict, detail = pulse.verdict()
-        tries = f"keep another workspace and the platform from answering ({bomb.name})"
-        results.append(
-            Result(f"others-answer-during-{bomb.name}", inside.workspace_id, "limits", tries, verdict, detail)
-        )
+        results += watched
     return results
 
 
@@ -209,39 +211,3 @@ def _answers(text: bytes) -> dict[str, tuple[Verdict, str]]:
         except (ValueError, KeyError, TypeError):
             continue
     return found
-
-
-class _Pulse:
-    """Asks another workspace again and again whether it still answers."""
-
-    def __init__(self, runtime: SandboxRuntime, subject: Subject) -> None:
-        self.runtime, self.subject = runtime, subject
-        self.waits: list[float] = []
-        self.silent = ""
-        self.ending = threading.Event()
-        self.thread = threading.Thread(target=self._ask)
-
-    def __enter__(self) -> _Pulse:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ending.set()
-        self.thread.join()
-
-    def _ask(self) -> None:
-        while not self.ending.wait(0.1) and not self.silent:
-            begun = time.monotonic()
-            try:
-                self.runtime.exec_in(self.subject.state, ["/bin/true"], seconds=PATIENCE_SECONDS)
-            except TreError as error:
-                self.silent = error.message
-            self.waits.append(time.monotonic() - begun)
-
-    def verdict(self) -> tuple[Verdict, str]:
-        """`refused` if it always answered in time."""
-        if not self.waits:
-            return "could_not_run", "it was never asked"
-        if self.silent or max(self.waits) > PATIENCE_SECONDS:
-            return "reached", self.silent or f"it took {max(self.waits):.1f} s to answer"
-        return "refused", f"{len(self.waits)} answers, the slowest after {max(self.waits) * 1000:.0f} ms"

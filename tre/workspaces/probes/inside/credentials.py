@@ -18,7 +18,7 @@ REFUSED = (401, 403)
 
 
 def _status(token: str | None) -> int:
-    """The intake's answer to the cheapest request with this token."""
+    """The intake's answer to the cheapest request with this token. Its silence is no refusal."""
     connection = http.client.HTTPConnection("intake")
     connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.sock.settimeout(5)
@@ -26,6 +26,8 @@ def _status(token: str | None) -> int:
         connection.sock.connect("/run/tre/intake.sock")
         connection.request("GET", "/requests", headers={"Authorization": f"Bearer {token}"} if token else {})
         return connection.getresponse().status
+    except OSError as error:
+        raise RuntimeError(f"the intake does not answer ({type(error).__name__})") from error
     finally:
         connection.close()
 

@@ -1,30 +1,23 @@
 """Ten thousand ways to write an address that is not on the guard's list."""
 
+from __future__ import annotations
+
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-MARKER = "the-marker-that-must-not-leave"
+#: Stands in an address for the name of a file or folder that was laid there.
+TRAP = "TRAP"
 
-#: What a bare Jupyter server gives out: address → what is found in its answer.
-ROOTS = {
-    "files/secret.txt": MARKER,
-    "files/secret.txt?download=1": MARKER,
-    "nbconvert/script/secret.ipynb?download=true": MARKER,
-    "nbconvert/html/secret.ipynb": MARKER,
-    "view/secret.txt": "secret.txt",
-    "kernelspecs/evil/secret.txt": MARKER,
-    "lab/extensions/evil/secret.txt": MARKER,
-    "static/../files/secret.txt": "",
-    "terminals/websocket/1": "",
-    "api/terminals": "[",
-    "api/spec.yaml": "swagger",
-    "metrics": "HELP",
-    "proxy/8080/secret.txt": "",
-    "api/events/subscribe/x": "",
-    "lab/api/plugins": "",
-    "lab/api/extensions": "",
-    "custom/custom.css": "",
-    "login": "",
+#: What a bare Jupyter server gives files out by, below a workspace's base URL.
+ADDRESSES: dict[str, tuple[str, ...]] = {
+    "files": ("files/TRAP.txt", "files/TRAP.txt?download=1", "static/../files/TRAP.txt"),
+    "nbconvert": ("nbconvert/script/TRAP.ipynb?download=true", "nbconvert/html/TRAP.ipynb"),
+    "view": ("view/TRAP.txt",),
+    "kernelspecs": ("kernelspecs/TRAP/TRAP.txt",),
+    "lab-extensions": ("lab/extensions/TRAP/TRAP.txt", "lab/api/extensions", "lab/api/plugins"),
+    "proxy": ("proxy/8080/TRAP.txt",),
+    "terminals": ("api/terminals", "terminals/websocket/1"),
+    "other-handlers": ("api/spec.yaml", "metrics", "api/events/subscribe/x", "custom/custom.css", "login"),
 }
 
 #: Admitted prefixes from which somebody may try to climb down.
@@ -94,13 +87,13 @@ def mutate(path: str, rng: random.Random) -> str:
     return path + mark + query
 
 
-def spellings(count: int, seed: int) -> Iterator[str]:
-    """`count` different ones, the plain ones first."""
-    rng = random.Random(seed)
-    seen = set(ROOTS)
-    yield from ROOTS
+def spellings(addresses: Sequence[str], count: int, seed: int) -> Iterator[str]:
+    """`count` different ones, the plain addresses first."""
+    rng = random.Random(seed)  # noqa: S311
+    seen = set(addresses)
+    yield from addresses
     while len(seen) < count:
-        found = mutate(rng.choice(list(ROOTS)), rng)
+        found = mutate(rng.choice(addresses), rng)
         if found not in seen:
             seen.add(found)
             yield found

@@ -1,0 +1,133 @@
+"""`tre up --demo` as a person runs it: at a terminal, signed in with what it prints, Ctrl-C, and once more."""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.demo.test_journey import platform_processes
+from tre.demo import resident
+from tre.demo.browser import Browser
+from tre.demo.cast import CAST, Account
+from tre.demo.stage import free_ports
+from tre.errors import InvalidInput
+from tre.settings import Settings
+from tre.stack.platform import PORTS
+
+RHEA = next(part for part in CAST if part.username == "rhea")
+CONTROL_C = b"\x03"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state=tmp_path / "s", run=tmp_path / "r", port=free_ports(PORTS))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    return {**os.environ, **settings.environment(), "TERM": "xterm"}
+
+
+class Terminal:
+    """A program at a terminal of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.text = ""
+        self.pid, self.screen = pty.fork()
+        if self.pid == 0:
+            command = [sys.executable, "-m", "tre.cli.main", "up", "--demo"]
+            os.execve(command[0], command, environment(settings))
+
+    def read_until(self, what: str, seconds: float = 120) -> str:
+        end = time.monotonic() + seconds
+        while what not in self.text and time.monotonic() < end:
+            if select.select([self.screen], [], [], 0.5)[0]:
+                with contextlib.suppress(OSError):
+                    self.text += os.read(self.screen, 65536).decode(errors="replace")
+        assert what in self.text, self.text[-3000:]
+        return self.text
+
+    def end(self) -> int:
+        """Ctrl-C; the exit code."""
+        os.write(self.screen, CONTROL_C)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if select.select([self.screen], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    self.text += os.read(self.screen, 65536).decode(errors="replace")
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        raise AssertionError(f"it does not end: {self.text[-2000:]}")
+
+
+@contextlib.contextmanager
+def up(settings: Settings) -> Iterator[Terminal]:
+    terminal = Terminal(settings)
+    try:
+        yield terminal
+        assert terminal.end() == 0, terminal.text[-2000:]
+        assert "Traceback" not in terminal.text
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(terminal.pid, 9)
+        os.close(terminal.screen)
+
+
+def sign_in(settings: Settings, screen: str) -> str:
+    """With the password and the command for codes as they stand on the screen; the words of the first page."""
+    found = re.search(r"rhea +(\S+) +researcher", screen)
+    assert found, screen
+    line = next(line for line in screen.splitlines() if line.rstrip().endswith(" NAME"))
+    typed = line.strip().removesuffix("NAME") + "rhea"
+    done = subprocess.run(["/bin/sh", "-c", typed], capture_output=True, text=True, check=True, timeout=60)
+    browser = Browser(f"http://127.0.0.1:{settings.port}", Told(RHEA, found[1], done.stdout.strip()))
+    with contextlib.closing(browser):
+        browser.sign_in()
+        return browser.page("/tre/").text
+
+
+class Told(Account):
+    """An account with the code that was printed."""
+
+    def next_code(self) -> str:
+        return self.totp_secret
+
+
+@pytest.mark.timeout(400)
+def test_a_platform_that_stays(settings: Settings) -> None:
+    before = platform_processes()
+    with up(settings) as terminal:
+        assert f"http://127.0.0.1:{settings.port}/tre/" in terminal.read_until("Ctrl-C stops the platform")
+        assert "health-costs" in sign_in(settings, terminal.text)
+    assert platform_processes() <= before
+    assert (settings.state / resident.ACCOUNTS).stat().st_mode & 0o077 == 0
+    with up(settings) as terminal:
+        terminal.read_until("Ctrl-C stops the platform", 60)
+        assert "demo 1/" not in terminal.text
+        time.sleep(30)  # a code counts once
+        assert "health-costs" in sign_in(settings, terminal.text)
+    assert platform_processes() <= before
+
+
+def test_one_that_was_broken_off_says_what_to_do(settings: Settings) -> None:
+    (settings.state / "demo").mkdir(parents=True)
+    said: list[str] = []
+    resident.settle(settings, said.append)
+    assert said == [f"demo: it was broken off when its people and data were made. {remedy(settings)}"]
+
+
+def remedy(settings: Settings) -> str:
+    return f"Stop, remove {settings.state} and start again."
+
+
+def test_without_a_demonstration_there_are_no_codes(settings: Settings) -> None:
+    with pytest.raises(InvalidInput, match="There is no demonstration"):
+        resident.read_accounts(settings)

@@ -1,0 +1,92 @@
+"""Sending a request target byte for byte, as no browser and no HTTP library would."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+
+Address = str | tuple[str, int]
+SECONDS = 20.0
+
+
+class RawHttp:
+    """GET requests over one connection for as long as it lasts, to a Unix path or to (host, port)."""
+
+    def __init__(self, address: Address, headers: Mapping[str, str]) -> None:
+        self._address = address
+        self._lines = [f"{name}: {value}" for name, value in headers.items()]
+        self._socket: socket.socket | None = None
+        self._rest = b""
+
+    def __enter__(self) -> RawHttp:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    def get(self, target: str) -> tuple[int, bytes]:
+        """Status and whole answer, head included; (0, b"") where twice none came. `target`: characters are bytes."""
+        for _ in range(2):
+            try:
+                return self._get(target)
+            except (OSError, EOFError, ValueError, IndexError):
+                self._close()
+        return 0, b""
+
+    def _get(self, target: str) -> tuple[int, bytes]:
+        connection = self._connected()
+        lines = [f"GET {target} HTTP/1.1", *self._lines, "", ""]
+        connection.sendall("\r\n".join(lines).encode("latin-1"))
+        head = self._until(b"\r\n\r\n")
+        first, *others = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+        status = int(first.split(" ", 2)[1])
+        fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in others)}
+        body = self._body(fields) if status not in (101, 204, 304) else b""
+        if status == 101 or fields.get("connection", "").lower() == "close":
+            self._close()
+        return status, head + body
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX if isinstance(self._address, str) else socket.AF_INET)
+            self._socket.settimeout(SECONDS)
+            self._rest = b""
+            self._socket.connect(self._address)
+        return self._socket
+
+    def _body(self, fields: Mapping[str, str]) -> bytes:
+        if "content-length" in fields:
+            return self._exactly(int(fields["content-length"]))
+        body = b""
+        while fields.get("transfer-encoding") == "chunked":
+            size = int(self._until(b"\r\n"), 16)
+            body += self._exactly(size + 2)[:-2]
+            if not size:
+                break
+        return body
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._rest:
+            self._more()
+        found, _, self._rest = self._rest.partition(mark)
+        return found + mark
+
+    def _exactly(self, size: int) -> bytes:
+        while len(self._rest) < size:
+            self._more()
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+    def _more(self) -> None:
+        data = self._connected().recv(65536)
+        if not data:
+            raise EOFError
+        self._rest += data
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.close()
+            self._socket = None
