@@ -55,7 +55,7 @@ def assert_nothing_is_left(place: Place, before: Traces, namespaces: set[str]) -
 
 
 def test_a_cluster_comes_up_beside_another_and_leaves_nothing(beside: Place) -> None:
-    before = traces.read()
+    before = traces.settled()
     lifecycle.up(beside)
     assert lifecycle.is_up(beside)
     while_up = before.changes(traces.read())
@@ -71,7 +71,7 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(beside: Place) -> 
 
 @pytest.mark.parametrize("seconds", [0.4, 1.5, 5, 12])
 def test_a_start_that_is_killed_can_be_taken_down(beside: Place, seconds: float) -> None:
-    before = traces.read()
+    before = traces.settled()
     child = starting(beside)
     time.sleep(seconds)
     mine = traces.namespaces(traces.processes(beside))
@@ -82,7 +82,7 @@ def test_a_start_that_is_killed_can_be_taken_down(beside: Place, seconds: float)
 
 
 def test_a_start_that_is_interrupted_takes_itself_down(beside: Place) -> None:
-    before = traces.read()
+    before = traces.settled()
     child = starting(beside)
     time.sleep(6)
     mine = traces.namespaces(traces.processes(beside))
@@ -93,7 +93,7 @@ def test_a_start_that_is_interrupted_takes_itself_down(beside: Place) -> None:
 
 
 def test_a_cluster_whose_first_process_dies_is_gone_and_can_be_taken_down(beside: Place) -> None:
-    before = traces.read()
+    before = traces.settled()
     lifecycle.up(beside)
     pids = traces.processes(beside)
     mine = traces.namespaces(pids)
@@ -110,7 +110,7 @@ def test_a_cluster_whose_first_process_dies_is_gone_and_can_be_taken_down(beside
 def test_a_start_that_fails_tells_why_and_leaves_nothing(
     beside: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before = traces.read()
+    before = traces.settled()
     programs = tmp_path / "cache" / "bin"
     programs.mkdir(parents=True)
     for program in beside.programs.iterdir():

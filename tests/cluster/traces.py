@@ -11,6 +11,7 @@ import ctypes
 import os
 import platform
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,19 @@ class Traces:
             if before != after:
                 found[what] = {"new": sorted(after - before), "gone": sorted(before - after)}
         return found
+
+
+def settled(patience: float = 60) -> Traces:
+    """The whole machine's, once it is the same for three seconds: another cluster may still be putting things away."""
+    until = time.monotonic() + patience
+    before = read()
+    while True:
+        time.sleep(3)
+        after = read()
+        if not (changes := before.changes(after)):
+            return after
+        assert time.monotonic() < until, f"the machine does not come to rest: {changes}"
+        before = after
 
 
 def read() -> Traces:

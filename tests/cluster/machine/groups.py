@@ -1,6 +1,6 @@
 """Control groups: they hold every process of a cluster, so that none can escape `down`.
 
-Decides where they are (below the group of whoever starts it, in every hierarchy) and how they end.
+Decides where they are (in every hierarchy, below the group of whoever starts it) and how they end.
 """
 
 from __future__ import annotations
@@ -32,8 +32,12 @@ class Hierarchy:
     options: str
 
     def group(self, name: str, mine: dict[str, str]) -> Path:
-        """The folder of the group called `name` below the group in which a process with the groups `mine` is."""
-        own = self.where / mine.get(self.options.split(",")[0], "")
+        """The folder of the group called `name` below the group in which a process with the groups `mine` is.
+
+        In version 2 at the top: there a group with processes, as the one of whoever starts it, has no controllers for
+        its children.
+        """
+        own = self.where if self.version == 2 else self.where / mine.get(self.options.split(",")[0], "")
         return (own if own.is_dir() else self.where) / name
 
 

@@ -31,9 +31,13 @@ INSISTED = {
 
 def mount(*arguments: str) -> None:
     """mount(8) without its own book-keeping in /run/mount."""
-    done = subprocess.run(["mount", "--no-mtab", *arguments], capture_output=True, text=True)
+    carry_out("mount", "--no-mtab", *arguments)
+
+
+def carry_out(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Unavailable(f"mount {' '.join(arguments)}: {done.stderr.strip()}")
+        raise Unavailable(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
 def settle(run: Path, hierarchies: Sequence[Hierarchy]) -> None:
@@ -42,6 +46,8 @@ def settle(run: Path, hierarchies: Sequence[Hierarchy]) -> None:
     mount("--types", "proc", "proc", "/proc")
     mount("--types", "tmpfs", "--options", "mode=0755", "tmpfs", "/run")
     settle_settings(Path("/run/settings"))
+    # The machine's own hierarchies of control groups must not be seen any more, not even in the list of mounts.
+    carry_out("umount", "--no-mtab", "--recursive", "/sys")
     mount("--types", "sysfs", "sysfs", "/sys")
     settle_groups(hierarchies)
     mount("--types", "bpf", "bpf", "/sys/fs/bpf")

@@ -160,7 +160,8 @@ func verdictOn(problem error) string {
 		return "open"
 	case errors.As(problem, &name) && name.IsNotFound:
 		return "no such name"
-	case errors.Is(problem, syscall.ECONNREFUSED):
+	// The resolver keeps the words of what went wrong, not the error itself.
+	case errors.Is(problem, syscall.ECONNREFUSED), strings.Contains(problem.Error(), "connection refused"):
 		return "refused"
 	case errors.As(problem, &network) && network.Timeout():
 		return "silent"
