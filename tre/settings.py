@@ -112,6 +112,11 @@ class Settings:
         return self.run / "guard.sock"
 
     @property
+    def worker_ready(self) -> Path:
+        """An empty file that is there while the worker works; it listens on nothing."""
+        return self.run / "worker.ready"
+
+    @property
     def intake_sockets(self) -> Path:
         """Folder with one intake socket per workspace."""
         return self.run / "intake"
