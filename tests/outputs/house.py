@@ -2,7 +2,9 @@
 
 import io
 import json
+import tempfile
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -19,9 +21,10 @@ from tre.audit import Actor
 from tre.audit import service as audit
 from tre.outputs import access, checking, release, review, service
 from tre.outputs.content import ContentStore
-from tre.outputs.evidence import Snapshot
 from tre.outputs.inspection.__main__ import answer
 from tre.outputs.model import Choice
+from tre.outputs.recomputed import Snapshot
+from tre.outputs.recomputing.__main__ import answers
 from tre.outputs.review import Ballot, Verdict, Voted
 from tre.outputs.sandboxed import RunChecked
 from tre.outputs.service import NewFile, Submission, Submitted
@@ -47,9 +50,19 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 CLEAN = b"sex,value\nF,30\nM,40\n"
 
 
-def unwalled(*, stdin: bytes, **rest: Any) -> bytes:
-    """The sandbox's program without its walls, for tests of what comes after; test_checking has the walls."""
-    return json.dumps(answer(io.BytesIO(stdin))).encode()
+def unwalled(
+    *, stdin: bytes, argv: Sequence[str] = (), files: Mapping[str, Path] | None = None, watch: Any = None, **rest: Any
+) -> bytes:
+    """The sandbox's programs without its walls, for tests of what comes after; test_checking has the walls."""
+    if "tre.outputs.recomputing" not in argv:
+        return json.dumps(answer(io.BytesIO(stdin))).encode()
+    out = io.StringIO()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in (files or {}).items():
+            (Path(folder) / name).symlink_to(path)
+        answers(json.loads(stdin), out, folder)
+    watch(out.getvalue().encode())
+    return b""
 
 
 class Clock:

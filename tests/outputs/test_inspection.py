@@ -194,7 +194,7 @@ def test_a_table_is_read_as_it_was_written(rows: list[list[str]]) -> None:
 
 def test_many_files_keep_their_order_and_bytes() -> None:
     files = [("a.csv", "table", CLEAN), ("b.txt", "text", b"hello\n{}"), ("c.png", "figure", png())]
-    header = {"max_rows": 10, "files": [{"name": n, "kind": k, "size": len(c)} for n, k, c in files]}
+    header = {"max_rows": 10, "files": [{"name": n, "kind": k, "size": len(c), "record": ""} for n, k, c in files]}
     said = answer(BytesIO(json.dumps(header).encode() + b"\n" + b"".join(c for _, _, c in files)))
     assert [file["media_type"] for file in said["files"]] == ["text/csv", "text/plain", "image/png"]
     assert said["files"][1]["text"] == "hello\n{}"

@@ -64,8 +64,12 @@ def test_overdue_and_whose_turn(house: House) -> None:
     house.in_review()
     (row,) = listed(house, "cora").rows
     assert (row.turn, row.overdue, row.reviews, row.required, row.mine) == ("reviewer", False, 0, 2, False)
+    assert row.due_in == 3, "from Monday to Thursday"
     house.clock.forward(hours=73)
-    assert listed(house, "cora").rows[0].overdue
+    (row,) = listed(house, "cora").rows
+    assert (row.overdue, row.due_in) == (True, 0)
+    house.clock.forward(days=4)
+    assert listed(house, "cora").rows[0].due_in == -2, "the weekend between does not count"
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,16 @@ RELATIONS = {
     "author who left": Ties(author=True, ever=True),
     "member": Ties(member=True, ever=True),
     "former member": Ties(ever=True),
+    "colleague": Ties(colleague=True),
     "conflicted": Ties(conflicted=True),
+    "custodian": Ties(custodian=True),
+    "conflicted custodian": Ties(custodian=True, conflicted=True),
     "conflicted member": Ties(member=True, ever=True, conflicted=True),
 }
 ACTIONS = {
     "review": rules.check_review,
-    "see": rules.check_see,
+    "see": lambda actor, ties: rules.check_see(actor, ties, "in_review"),
+    "see what is out": lambda actor, ties: rules.check_see(actor, ties, "released"),
     "download": rules.check_download,
     "comment": rules.check_comment,
     "recall": rules.check_recall,
@@ -31,18 +35,23 @@ ACTIONS = {
     "withdraw": lambda actor, ties: rules.check_author(ties),
 }
 MEMBERS = {"author", "member", "conflicted member"}
+CUSTODIANS = {"custodian", "conflicted custodian"}
+# Answering for the data is no tie that speaks against reviewing.
+FREE = {"stranger", "custodian"}
 
 
 def expected(action: str, roles: frozenset[Role], relation: str) -> bool:
     """What a person may, said another way than the rules say it."""
-    checker = Role.checker in roles and relation == "stranger"
+    checker = Role.checker in roles and relation in FREE
     administrator = Role.administrator in roles
+    knows = checker or relation in MEMBERS or administrator or Role.auditor in roles
     return {
         "review": checker,
-        "see": checker or relation in MEMBERS or administrator or Role.auditor in roles,
+        "see": knows,
+        "see what is out": knows or relation in CUSTODIANS,
         "download": checker or relation in MEMBERS,
         "comment": checker or relation in MEMBERS,
-        "recall": checker or relation in ("author", "author who left") or administrator,
+        "recall": checker or relation in ("author", "author who left", *CUSTODIANS) or administrator,
         "retry": checker or relation == "author" or administrator,
         "withdraw": relation == "author",
     }[action]
@@ -67,7 +76,9 @@ def test_everybody_looks_from_one_side(relation: str) -> None:
         if relation in (*MEMBERS, "author who left"):
             assert side is Side.project
         else:
-            assert (side is Side.checker) == (Role.checker in roles and relation == "stranger")
+            assert (side is Side.checker) == (Role.checker in roles and relation in FREE)
+            staff = bool(roles & {Role.administrator, Role.auditor})
+            assert (side is Side.staff) == (staff and side is not Side.checker)
 
 
 VIEWERS = [Viewer("x", side, reviewed) for side in Side for reviewed in (False, True)]
@@ -77,7 +88,7 @@ VIEWERS = [Viewer("x", side, reviewed) for side in Side for reviewed in (False, 
 @pytest.mark.parametrize("stage", Stage)
 def test_who_sees_a_vote_of_somebody_else(viewer: Viewer, stage: Stage) -> None:
     sees = visibility.can_see_vote(viewer, stage, "y")
-    if stage is Stage.sealed or viewer.side is Side.project:
+    if stage is Stage.sealed or viewer.side in (Side.project, Side.custodian):
         assert not sees
     elif stage is Stage.opened:
         assert sees == (viewer.reviewed or viewer.side is Side.staff)
@@ -91,7 +102,8 @@ def test_who_sees_a_vote_of_somebody_else(viewer: Viewer, stage: Stage) -> None:
 def test_who_sees_a_checkers_comment(viewer: Viewer, stage: Stage, audience: str) -> None:
     sees = visibility.can_see_comment(viewer, stage, author="y", by_checker=True, audience=audience)
     assert visibility.can_see_comment(viewer, stage, author="y", by_checker=False, audience="everybody")
-    if stage is Stage.sealed or (viewer.side is Side.project and (audience == "checkers" or stage is Stage.opened)):
+    outside = viewer.side in (Side.project, Side.custodian)
+    if stage is Stage.sealed or (outside and (audience == "checkers" or stage is Stage.opened)):
         assert not sees
-    if stage is Stage.decided and viewer.side is not Side.project:
+    if stage is Stage.decided and not outside:
         assert sees

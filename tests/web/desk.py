@@ -12,8 +12,8 @@ from tests.outputs.house import Pen, png
 from tests.web.site import Site
 from tre.audit import Actor
 from tre.outputs import checking, release, review, service
-from tre.outputs.evidence import Snapshot
 from tre.outputs.model import Choice
+from tre.outputs.recomputed import Snapshot
 from tre.outputs.review import Ballot, Verdict
 from tre.outputs.service import NewFile, Submission
 from tre.workspaces.sandbox.checking import run_checked

@@ -2,6 +2,8 @@
 
 import base64
 import hashlib
+import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,9 @@ import pytest
 from tests.web.desk import CLEAN, MENDED, SMALL, Desk, picture
 from tests.web.site import Page, Site
 from tre.audit.service import events
+from tre.data import grants
+from tre.data.grants import Terms
+from tre.data.model import Delivery
 from tre.outputs.model import Choice
 from tre.outputs.review import Verdict
 
@@ -33,7 +38,8 @@ def test_a_checker_reviews_decides_and_releases_and_the_author_downloads(site: S
     assert "Visits by sex" in queue.words
     assert "Review the request Visits by sex" in cora.open("/tre/").words
     page = cora.open(f"/tre/requests/{request}")
-    assert "0 of 2 reviews are complete. Votes are sealed until all are in. Due in" in page.words
+    assert "0 of 2 reviews are complete. Votes are sealed until all are in." in page.words
+    assert "Their answer is due in 3 working days" in page.words
     assert [cell.get_text() for cell in page.soup.select(".tre-grid td")] == ["F", "300", "M", "220"]
     image = page.soup.select_one(".tre-picture img")
     assert image["alt"].startswith("Preview of plot.png")
@@ -114,6 +120,42 @@ def test_findings_are_marked_in_words_at_their_cells(site: Site, desk: Desk, tmp
     # What was written beside the data reaches the author inside the workspace only.
     assert "south" not in author.words
     assert "The details are shown inside the workspace" in author.words
+
+
+def test_what_the_workspace_says_is_shown_to_checkers_as_its_word(site: Site, desk: Desk):
+    digest = hashlib.sha256(CLEAN).hexdigest()
+    item = dict.fromkeys(("name", "title", "context"), "")
+    item |= {"status": "pass", "files": {"a.csv": digest}, "spec": {"rows": ["sex"]}, "findings": []}
+    item["what"] = "1 unsafe cells are left empty."
+    record = json.dumps({"profile": {"id": "sacro", "version": "1"}, "item": item})
+    request = desk.submit(desk.file(record=record))
+    page = site.visitor("cora").open(f"/tre/requests/{request}")
+    assert "attested Made by output_checks in the workspace, by the workspace's own word" in page.words
+    assert "count by sex. Judged by sacro 1: no finding. 1 unsafe cells are left empty." in page.words
+    assert "count by sex" not in site.visitor("rita").open(f"/tre/requests/{request}").words
+    other = desk.submit(desk.file(record=record.replace(digest, "0" * 64)))
+    page = site.visitor("cora").open(f"/tre/requests/{other}")
+    assert "claimed" in page.words
+    assert "It is about other bytes than those that were submitted." in page.words
+
+
+def test_a_custodian_recalls_what_shows_their_data(site: Site, desk: Desk):
+    carol = site.visitor("carol")
+    request = desk.release(desk.submit())
+    assert carol.open(f"/tre/requests/{request}").status == 403
+    until = site.people.clock().date() + timedelta(days=30)
+    terms = Terms(until, Delivery.both, ("person", "age", "cost"), ())
+    by = site.actors["carol"]
+    grants.give(site.platform.db, by, project="care-costs", dataset="visits", terms=terms, reason="Useful.")
+    assert "Visits by sex" in carol.open("/tre/requests").words
+    page = carol.open(f"/tre/requests/{request}")
+    assert "cora" not in page.text
+    page = carol.open(f"/tre/requests/{request}/recall")
+    assert "The release is recalled, for ever." in carol.follow(carol.submit(page, reason="Shows a unit.")).words
+    assert site.visitor("rita").open(f"/tre/requests/{request}/download").status == 403
+    with site.platform.db.read() as session:
+        event = events(session, action="request.recall")[0]
+    assert (event["actor"], event["detail"]["custodian"]) == ("carol", True)
 
 
 def test_a_loose_table_marks_small_numbers_for_judgement(site: Site, desk: Desk):

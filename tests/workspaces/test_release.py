@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import hashlib
 import http.server
 import json
 import os
@@ -109,6 +110,7 @@ def test_the_whole_submission(intake: Intake, folder: Path) -> None:
                 "context": WORDS["context"],
                 "kind": "table",
                 "dataset": "visits",
+                "record": "",
             },
             {
                 "name": "trend.png",
@@ -117,6 +119,7 @@ def test_the_whole_submission(intake: Intake, folder: Path) -> None:
                 "kind": "figure",
                 "dataset": None,
                 "spec": None,
+                "record": "",
             },
         ],
     }
@@ -229,6 +232,39 @@ def test_outside_a_workspace_it_says_so(folder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("TRE_INTAKE_SOCKET", str(folder / "nothing.sock"))
     with pytest.raises(release.ReleaseError, match="does not answer"):
         release.requests()
+
+
+def test_what_output_checks_wrote_goes_along_with_its_own_bytes_only(
+    intake: Intake, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import pandas
+
+    import output_checks
+
+    session = output_checks.Session("Counts")
+    data = pandas.DataFrame({"plan": ["free"] * 30 + ["rare"] * 2})
+    session.add(output_checks.crosstab("plan", data=data).suppress(), name="counts", title="t", context="c")
+    session.write("out")
+    (folder / "out" / "loose.csv").write_text("plan,n\nfree,30\n")
+
+    def records() -> list[str]:
+        release.submit(["out/counts.csv", "out/loose.csv"], **WORDS)
+        return [file["record"] for file in json.loads(intake.seen[-1]["parts"][0][1])["files"]]
+
+    counts, loose = records()
+    body = json.loads(counts)
+    digest = hashlib.sha256((folder / "out" / "counts.csv").read_bytes()).hexdigest()
+    assert (body["profile"]["id"], body["item"]["files"], loose) == ("sacro", {"counts.csv": digest}, "")
+    with (folder / "out" / "counts.csv").open("a") as file:
+        file.write("rare,2\n")
+    assert records() == ["", ""]
+    assert "goes without its record" in capsys.readouterr().out
+    for text in ("", "[]", "nonsense", '{"items": [1]}', '{"items": 7}'):
+        (folder / "out" / "outputs.json").write_text(text)
+        assert records() == ["", ""]
+    (folder / "out" / "outputs.json").unlink()
+    (folder / "out" / "outputs.json").symlink_to("/etc/passwd")
+    assert records() == ["", ""]
 
 
 def test_names_travel_in_the_manifest_only() -> None:

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from tre.api import audit, data, errors, intake, internal, outputs, people, projects, status, verification, workspaces
+from tre.api import (
+    audit,
+    data,
+    errors,
+    inbox,
+    intake,
+    internal,
+    outputs,
+    people,
+    projects,
+    status,
+    verification,
+    workspaces,
+)
 from tre.api.auth import ANYBODY
 from tre.api.limits import BodyLimit
 from tre.api.platform import Platform
@@ -26,6 +39,7 @@ ROUTERS = (
     data.router,
     workspaces.router,
     outputs.router,
+    inbox.router,
     audit.router,
 )
 

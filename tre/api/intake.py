@@ -16,7 +16,7 @@ from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body
 from tre.api.platform import Platform
 from tre.audit import Actor
-from tre.errors import Conflict, InvalidInput, NotFound
+from tre.errors import Conflict, Hidden, InvalidInput
 from tre.outputs import access, service
 from tre.outputs.lists import Filters, list_requests
 from tre.outputs.service import NewFile, Submission
@@ -35,6 +35,7 @@ class FileBody(Body):
     kind: str = Field(max_length=40)
     dataset: str | None = Field(max_length=64)
     spec: dict[str, Any] | None
+    record: str = Field(max_length=64 << 10)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     size: int = Field(ge=0)
 
@@ -62,7 +63,7 @@ def author(platform: Platform, workspace_id: str) -> tuple[Actor, str]:
 def submit(workspace_id: str, body: SubmissionBody, platform: PlatformHere) -> dict[str, Any]:
     actor, project = author(platform, workspace_id)
     files = tuple(
-        NewFile(file.name, file.sha256, file.kind, file.title, file.context, "", file.dataset, file.spec)
+        NewFile(file.name, file.sha256, file.kind, file.title, file.context, "", file.dataset, file.spec, file.record)
         for file in body.files
     )
     submission = Submission(body.title, body.context, body.controls, files)
@@ -95,5 +96,5 @@ def status(workspace_id: str, request: str, platform: PlatformHere) -> dict[str,
     actor, project = author(platform, workspace_id)
     with platform.db.read() as session:
         if access.get(session, number(request)).project_slug != project:
-            raise NotFound(f"The project has no request {request}.")
+            raise Hidden(f"The project has no request {request}.")
     return asdict(show_request(platform.db, actor, number(request)))

@@ -69,7 +69,8 @@ class LimitsBody(Body):
 
     reviewers_required: int | None = None
     profile: str | None = Field(default=None, max_length=64)
-    review_hours: int | None = None
+    review_days: int | None = None
+    holidays: list[Annotated[str, Field(max_length=10)]] | None = Field(default=None, max_length=400)
     max_files: int | None = None
     max_file_bytes: int | None = None
     max_request_bytes: int | None = None

@@ -32,7 +32,7 @@ def request() -> None:
 @click.option("--waiting", is_flag=True, help="Only what waits for your own vote, oldest first.")
 @click.option("--after", type=int, help="Continue behind this request.")
 @click.option("--limit", default=50)
-@shown("id", "project", "author", "title", "state", "turn", "due_at", "overdue", "reviews", "required")
+@shown("id", "project", "author", "title", "state", "turn", "due_at", "due_in", "overdue", "reviews", "required")
 def list_requests(**filters: Any) -> Any:
     """The requests that you may see, newest first."""
     given = {name: value for name, value in filters.items() if value not in (None, "")}
@@ -199,13 +199,14 @@ def verify(crate: Path, signature: Path | None, key: str) -> Any:
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a number; administrators only.")
 @shown()
 def limits(changes: tuple[str, ...]) -> Any:
-    """The house's numbers: reviewers required, sizes, hours."""
+    """The house's numbers: reviewers required, sizes, working days; holidays as DATE,DATE,…"""
     if not changes:
         return call("GET", "/output-limits")
     body: dict[str, Any] = {}
     for change in changes:
         name, _, value = change.partition("=")
-        body[name] = int(value) if value.isdigit() else value
+        days = [day.strip() for day in value.split(",") if day.strip()]
+        body[name] = days if name == "holidays" else int(value) if value.isdigit() else value
     return call("POST", "/output-limits", json=body)
 
 

@@ -27,7 +27,7 @@ BIDI = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\
 class UploadLimits:
     """Bytes, counts and seconds: what one submission may take of the intake, whatever the house's numbers are."""
 
-    manifest_bytes: int = 1 << 20
+    manifest_bytes: int = 8 << 20
     files: int = 500
     file_bytes: int = 64 << 20
     request_bytes: int = 256 << 20
@@ -45,6 +45,7 @@ class FileEntry(BaseModel):
     kind: str = Field(default="", max_length=40)
     dataset: str | None = Field(default=None, max_length=64)
     spec: dict[str, Any] | None = None
+    record: str = Field(default="", max_length=64 << 10)
 
     @field_validator("name")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import select
@@ -10,12 +10,14 @@ from sqlalchemy.orm import Session
 
 from tre.audit import Actor
 from tre.audit.work import record_refusal
+from tre.data.model import Dataset, Decision, Grant
 from tre.errors import NotFound, Refusal
 from tre.outputs import visibility
 from tre.outputs.model import ReleaseRequest, RequestFile, RequestVersion, Review
 from tre.outputs.rules import Ties
-from tre.people.service import conflicts_of, get_person
+from tre.people.service import conflicts_of, custodian_of, get_person
 from tre.projects import service as projects
+from tre.projects.model import Project
 from tre.store import Database
 
 
@@ -50,21 +52,42 @@ def file_of(version: RequestVersion, position: int) -> RequestFile:
 
 def ties(session: Session, project_slug: str, author: str, username: str) -> Ties:
     project = projects.get(session, project_slug)
+    theirs, of = get_person(session, author).organisation_slug, controllers(session, project_slug)
+    touched = {f"project:{project_slug}", *(f"organisation:{slug}" for slug in {theirs, *of})}
     return Ties(
         author=username == author,
         member=username in projects.member_names(project),
         ever=username in projects.everybody_ever(project),
-        conflicted=bool(conflicts_of(session, username) & conflict_objects(session, project_slug, author)),
+        colleague=get_person(session, username).organisation_slug == theirs,
+        conflicted=bool(conflicts_of(session, username) & touched),
+        custodian=bool(custodian_of(session, username) & of),
     )
+
+
+def controllers(session: Session, project_slug: str) -> set[str]:
+    """The organisations whose data the project was ever granted: any of its outputs may show them."""
+    query = (
+        select(Dataset.organisation_slug)
+        .join(Grant, Grant.dataset_id == Dataset.id)
+        .join(Project, Project.id == Grant.project_id)
+        .where(Project.slug == project_slug, Grant.decision == Decision.granted)
+    )
+    return set(session.scalars(query))
+
+
+def granted_data_of(session: Session, organisations: Collection[str]) -> set[str]:
+    """The projects that were ever granted data of one of the organisations."""
+    query = (
+        select(Project.slug)
+        .join(Grant, Grant.project_id == Project.id)
+        .join(Dataset, Dataset.id == Grant.dataset_id)
+        .where(Dataset.organisation_slug.in_(organisations), Grant.decision == Decision.granted)
+    )
+    return set(session.scalars(query)) if organisations else set()
 
 
 def ties_of(session: Session, request: ReleaseRequest, username: str) -> Ties:
     return ties(session, request.project_slug, request.author, username)
-
-
-def conflict_objects(session: Session, project_slug: str, author: str) -> set[str]:
-    """What an interest may touch: the project, and the organisation that the author works for."""
-    return {f"project:{project_slug}", f"organisation:{get_person(session, author).organisation_slug}"}
 
 
 def counted_reviews(session: Session, version: RequestVersion) -> list[Review]:

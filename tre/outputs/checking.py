@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -19,10 +19,11 @@ from output_checks.findings import Finding
 from tre.audit import SYSTEM, use_case
 from tre.outputs import access, limits, steps
 from tre.outputs.content import ContentStore
-from tre.outputs.evidence import Declared, Snapshot, Verdict, judge
-from tre.outputs.history import Memory, recall_memory
+from tre.outputs.evidence import Verdict, judge
+from tre.outputs.history import KeptTable, recall_memory
 from tre.outputs.limits import Limits
-from tre.outputs.model import FileFinding, RequestFile
+from tre.outputs.model import Evidence, FileFinding, RequestFile
+from tre.outputs.recomputed import Asked, Snapshot, recompute
 from tre.outputs.sandboxed import Bytes, RunChecked, Seen, inspect
 from tre.outputs.service import move
 from tre.outputs.states import RequestState
@@ -51,7 +52,11 @@ class _File:
     id: int
     position: int
     name: str
-    declared: Declared
+    kind: str
+    digest: str
+    record: str
+    dataset: str | None
+    spec: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,15 @@ class _Job:
     file: _File
     seen: Seen
     verdict: Verdict
+    snapshot: str | None
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The project's pinned data, and what is out on them."""
+
+    snapshots: Mapping[str, Snapshot]
+    released: Mapping[str, Sequence[KeptTable]]
 
 
 def step(db: Database, desk: CheckingDesk) -> bool:
@@ -76,26 +90,37 @@ def _check(db: Database, desk: CheckingDesk, taken: Claim) -> None:
         house = limits.read(session)
         request = access.get(session, taken.request)
         files = [_file(file) for file in access.version_of(session, request, taken.version).files]
-        datasets = {file.declared.dataset for file in files if file.declared.dataset}
+        datasets = {file.dataset for file in files if file.dataset}
         # Verifying the pinned data costs a reading of them: only for a request that needs it.
         snapshots = desk.snapshots(session, request.project_slug) if datasets else {}
-        memories = recall_memory(session, datasets)
-
+        data = _Data(snapshots, recall_memory(session, datasets))
     alive = steps.heartbeat(db, taken, RequestState.checking)
+    _finish(db, desk.store, taken, house, _looked_into(desk, files, data, house, alive))
 
-    contents = [Bytes(f.name, f.declared.kind, desk.store.read(f.declared.digest)) for f in files]
+
+def _looked_into(
+    desk: CheckingDesk, files: Sequence[_File], data: _Data, house: Limits, alive: Callable[[], None]
+) -> list[_Job]:
+    """Each file read in the sandbox, declared tables made again in another, and the verdicts."""
+    contents = [Bytes(file.name, file.kind, desk.store.read(file.digest), file.record) for file in files]
+    seen = inspect(desk.run, contents, max_rows=house.max_rows, alive=alive)
+    asked = {
+        file.id: Asked(file.dataset or "", file.spec, look.grid)
+        for file, look in zip(files, seen, strict=True)
+        if file.spec is not None
+    }
+    answers = recompute(desk.run, list(asked.values()), data.snapshots, data.released, house.profile, alive=alive)
+    computed = dict(zip(asked, answers, strict=True))
     jobs = []
-    for file, seen in zip(files, inspect(desk.run, contents, max_rows=house.max_rows, alive=alive), strict=True):
-        alive()
-        dataset = file.declared.dataset or ""
-        memory = memories.get(dataset, Memory())
-        verdict = judge(file.declared, seen, snapshots.get(dataset), house.profile, memory)
-        jobs.append(_Job(file, seen, verdict))
-    _finish(db, desk.store, taken, house, jobs)
+    for file, look in zip(files, seen, strict=True):
+        verdict = judge(file.digest, look, computed.get(file.id), house.profile)
+        pinned = data.snapshots[asked[file.id].dataset].digest if verdict.evidence is Evidence.verified else None
+        jobs.append(_Job(file, look, verdict, pinned))
+    return jobs
 
 
 def _file(row: RequestFile) -> _File:
-    return _File(row.id, row.position, row.name, Declared(row.kind, row.dataset, row.spec, row.digest, row.receipt))
+    return _File(row.id, row.position, row.name, row.kind, row.digest, row.record, row.dataset, row.spec)
 
 
 def _finish(db: Database, store: ContentStore, taken: Claim, house: Limits, jobs: Sequence[_Job]) -> None:
@@ -110,7 +135,8 @@ def _finish(db: Database, store: ContentStore, taken: Claim, house: Limits, jobs
         for file in case.session.scalars(select(RequestFile).where(RequestFile.id.in_(ids))):
             job = found[file.id]
             file.media_type, file.evidence, file.status = job.seen.media_type, job.verdict.evidence, job.verdict.status
-            file.cells, file.preview, file.snapshot = *made[file.id], job.verdict.snapshot
+            file.cells, file.preview, file.snapshot = *made[file.id], job.snapshot
+            file.attested = None if job.verdict.attested is None else _plain(job.verdict.attested)
             case.session.add_all(_row(file.id, finding) for finding in job.verdict.findings)
         version.checked_at, version.checks = case.now, _record(house)
         blocked = sorted(job.file.position for job in jobs if job.verdict.status == "fail")
@@ -120,7 +146,7 @@ def _finish(db: Database, store: ContentStore, taken: Claim, house: Limits, jobs
         else:
             move(case, request, RequestState.in_review)
             version.required = house.reviewers_required
-            request.due_at = case.now + timedelta(hours=house.review_hours)
+            request.due_at = house.due(case.now)
         case.note(version=version.number, state=request.state, blocked=blocked, files=_summary(jobs))
 
 
@@ -174,7 +200,7 @@ def _summary(jobs: Sequence[_Job]) -> list[dict[str, object]]:
     return [
         {
             "file": job.file.position,
-            "sha256": job.file.declared.digest,
+            "sha256": job.file.digest,
             "status": job.verdict.status,
             "evidence": str(job.verdict.evidence),
             "rules": sorted({finding.rule for finding in job.verdict.findings}),

@@ -1,120 +1,34 @@
-"""Release memory: what is out already, held against what wants to go out.
+"""Release memory: which earlier tables count against what wants to go out.
 
-Decides which earlier tables count (every released table on the same dataset, whichever project, recalled ones too:
-what the world has seen it keeps) and that tables of one request count against each other. Leaves the attack to
-`output_checks.differencing`.
+Decides that every released table on the same dataset does, whichever project it is of, recalled ones too: what the
+world has seen it keeps. Leaves holding them against each other to `recomputing.memory`, in the sandbox.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from output_checks import OutputCheckError, TableSpec
-from output_checks.against import place
-from output_checks.differencing import Release, compare, release_of
-from output_checks.findings import Finding
-from output_checks.layout import label_text
-from output_checks.published import Published
-from output_checks.report import Report
 from tre.outputs.model import ReleasedTable
-from tre.store.canonical import digest_of
-
-#: Tables on other parts of the data that one table is held against: each costs two readings of the data.
-MAX_COMPARED = 200
-OTHER = "population "
 
 
 @dataclass(frozen=True)
-class AsPublished:
-    """A verified table with the values that are in the file: what `output_checks` takes for a mitigated table."""
+class KeptTable:
+    """A table that is out, under a name for people; `cells` are rows of texts, header first."""
 
-    report: Report
-    published: Published
-
-    def values(self) -> list[float | None]:
-        evidence = self.report.evidence
-        placed, _ = place(evidence, self.published.cells(self.report.spec))
-        shown = {i: cell.value for i, cell in placed.items()}
-        return [
-            None if shown.get(i) is None else float(str(shown[i])) for i in evidence.published.nonzero()[0].tolist()
-        ]
+    name: str
+    spec: dict[str, Any]
+    cells: list[list[str]]
 
 
-@dataclass
-class Memory:
-    """What is out on one dataset, and what this request adds to it. `clean` are pairs of populations that were compared
-    and differ by nobody or by many: within one request they need no second look.
-    """
-
-    tables: list[Release] = field(default_factory=list)
-    clean: set[str] = field(default_factory=set)
-
-
-def recall_memory(session: Session, datasets: Iterable[str]) -> dict[str, Memory]:
+def recall_memory(session: Session, datasets: Iterable[str]) -> dict[str, list[KeptTable]]:
     """Every released table by dataset, oldest first."""
-    found = {dataset: Memory() for dataset in datasets}
+    found: dict[str, list[KeptTable]] = {dataset: [] for dataset in datasets}
     query = select(ReleasedTable).where(ReleasedTable.dataset.in_(list(found))).order_by(ReleasedTable.id)
     for kept in session.scalars(query):
-        found[kept.dataset].tables.append(remembered(f"request {kept.request_id}", kept.spec, kept.cells))
+        found[kept.dataset].append(KeptTable(f"request {kept.request_id}", kept.spec, kept.cells))
     return found
-
-
-def remembered(name: str, spec: dict[str, Any], grid: Sequence[Sequence[str]]) -> Release:
-    """A kept table as output_checks compares it. Raises OutputCheckError when it cannot be read."""
-    table = TableSpec.from_dict(spec)
-    cells = Published(tuple(map(tuple, grid))).cells(table)
-    values = tuple(
-        (
-            tuple(label_text(cell.labels.get(dimension)) for dimension in table.dimensions),
-            None if cell.value is None else float(cell.value),
-        )
-        for cell in cells
-    )
-    return Release(name, table.to_dict(), values)
-
-
-def joint_findings(table: AsPublished, data: Any, memory: Memory, profile: str) -> list[Finding]:
-    """What the table gives away together with those in the memory; then it is remembered there itself."""
-    mine = release_of(table)  # type: ignore[arg-type]
-    others = telling(table.report.spec, [old for old in memory.tables if old.id != mine.id])
-    memory.tables.append(mine)
-    new = [old for pair, old in others.items() if pair not in memory.clean]
-    if len(new) > MAX_COMPARED:
-        why = f"{len(new)} earlier tables on other parts of the data are too many to hold this one against."
-        return [Finding("unreadable", "fail", why, "Keep to the filters of earlier tables.")]
-    if not new:
-        return []
-    try:
-        verdict = compare(table.report.spec, data, new, profile=profile, table=table)  # type: ignore[arg-type]
-    except OutputCheckError as error:
-        why = f"The table cannot be held against earlier releases: {error}"
-        return [Finding("unreadable", "fail", why[:500], "Change its specification.")]
-    if not verdict.findings:
-        memory.clean |= {pair for pair in others if pair.startswith(OTHER)}
-    return list(verdict.findings)
-
-
-def telling(spec: TableSpec, earlier: Sequence[Release]) -> dict[str, Release]:
-    """The earlier tables without those that tell nothing more, by what they are compared on.
-
-    Of tables on another part of the data only who is in that part matters, so one of them stands for all with the same
-    filter and the same dimensions in common.
-    """
-    population = _population(spec.to_dict())
-    kept: dict[str, Release] = {}
-    for number, old in enumerate(earlier):
-        theirs = _population(old.spec)
-        shared = sorted({*old.spec.get("rows", ()), *old.spec.get("columns", ())} & set(spec.dimensions))
-        # Without a dimension in common the new table's own first one is what counts.
-        key = OTHER + digest_of([population, theirs, shared or spec.dimensions[:1], spec.unit])
-        kept.setdefault(str(number) if theirs == population else key, old)
-    return kept
-
-
-def _population(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"where": spec.get("where"), "missing": spec.get("missing")}

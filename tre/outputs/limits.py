@@ -7,12 +7,14 @@ and a review that has begun keeps the number of reviewers that it began with.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime
 
 from sqlalchemy.orm import Session
 
 from output_checks.appetites import profiles
 from tre.audit import Actor, use_case
 from tre.errors import Broken, InvalidInput
+from tre.outputs.calendar import due_after, read_holidays, working_days
 from tre.outputs.model import OutputSettings
 from tre.people.model import Role
 from tre.people.rules import check_role
@@ -22,7 +24,7 @@ MEGABYTE = 1 << 20
 # Least and most that an administrator may set: two pairs of eyes always, and nothing that one sandbox cannot hold.
 BOUNDS = {
     "reviewers_required": (2, 5),
-    "review_hours": (1, 24 * 60),
+    "review_days": (1, 60),
     "max_files": (1, 500),
     "max_file_bytes": (1024, 64 * MEGABYTE),
     "max_request_bytes": (1024, 256 * MEGABYTE),
@@ -33,16 +35,30 @@ BOUNDS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes in bytes; `review_hours` until a review is overdue; `profile` names the risk appetite of output_checks."""
+    """Sizes in bytes; `review_days` working days until a review is overdue, `holidays` (ISO dates) not among them;
+    `profile` names the risk appetite of output_checks.
+    """
 
     reviewers_required: int
     profile: str
-    review_hours: int
+    review_days: int
+    holidays: list[str]
     max_files: int
     max_file_bytes: int
     max_request_bytes: int
     max_rows: int
     max_requests_per_day: int
+
+    def days_off(self) -> frozenset[date]:
+        return frozenset(map(date.fromisoformat, self.holidays))
+
+    def due(self, since: datetime) -> datetime:
+        """Until when reviewers should have answered what came to them then."""
+        return due_after(since, self.review_days, self.days_off())
+
+    def working_days(self, now: datetime, due: datetime | None) -> int | None:
+        """From today to the day when it is due; None for what is due at no time."""
+        return None if due is None else working_days(now, due, self.days_off())
 
 
 def read(session: Session) -> Limits:
@@ -72,6 +88,8 @@ def change(db: Database, actor: Actor, changes: dict[str, object]) -> Limits:
         unknown = sorted(changes.keys() - before.keys())
         if unknown or row is None:
             raise InvalidInput("There is no such setting.", field=unknown[0], hint=f"Known: {', '.join(before)}.")
+        if "holidays" in changes:
+            changes = {**changes, "holidays": read_holidays(changes["holidays"])}
         limits = Limits(**{**before, **changes})
         check_limits(limits)
         for name, value in changes.items():

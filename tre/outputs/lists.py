@@ -1,8 +1,8 @@
 """Lists of release requests: who sees which, filtered, searched, page by page.
 
-Decides the scope of a person (members their projects, output checkers what they have no tie to, administrators and
-auditors all) and how a page is cut: by identifier, newest first, so that page 1,000 costs what page 1 costs. No row
-tells anything of a sealed vote.
+Decides the scope of a person (members their projects, output checkers what they have no tie to, custodians what is out
+of their data, administrators and auditors all) and how a page is cut: by identifier, newest first, so that page 1,000
+costs what page 1 costs. No row tells anything of a sealed vote.
 """
 
 from __future__ import annotations
@@ -13,17 +13,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, func, literal_column, select, true, values
+from sqlalchemy import Boolean, ColumnElement, Select, and_, column, func, literal_column, or_, select, true, values
 from sqlalchemy import Text as SqlText
 from sqlalchemy.orm import Session, aliased
 
 from tre.audit import Actor
 from tre.errors import InvalidInput
+from tre.outputs import limits
+from tre.outputs.access import granted_data_of
+from tre.outputs.limits import Limits
 from tre.outputs.model import ReleaseRequest, RequestVersion, Review
-from tre.outputs.states import OWNERS, Owner, RequestState
+from tre.outputs.states import OUT, OWNERS, Owner, RequestState
 from tre.people.model import Person, Role
 from tre.people.rules import has_role
-from tre.people.service import conflicts_of
+from tre.people.service import conflicts_of, custodian_of, get_person
 from tre.projects.model import Member, Project
 
 MAX_PAGE = 200
@@ -49,7 +52,9 @@ class Filters:
 
 @dataclass(frozen=True)
 class RequestRow:
-    """One line of a list. `reviews` of `required` are complete; `mine` says that one's own is among them."""
+    """One line of a list. `due_in` is working days from today; `reviews` of `required` are complete; `mine` says that
+    one's own is among them.
+    """
 
     id: int
     project: str
@@ -60,6 +65,7 @@ class RequestRow:
     since: datetime
     version: int
     due_at: datetime | None
+    due_in: int | None
     overdue: bool
     reviews: int
     required: int
@@ -76,12 +82,15 @@ class RequestPage:
 
 @dataclass(frozen=True)
 class Scope:
-    """`everything`, but for `hidden` projects and authors of `hidden_organisations`; or only the projects of `own`."""
+    """`everything`, but for `hidden` projects and, outside their own, authors of `hidden_organisations`; or only the
+    projects of `own`. In any case what is out of the projects that were granted data which they answer for, `granted`.
+    """
 
     everything: bool
     own: tuple[str, ...]
     hidden: tuple[str, ...] = ()
     hidden_organisations: tuple[str, ...] = ()
+    granted: tuple[str, ...] = ()
 
 
 def scope_of(session: Session, actor: Actor) -> Scope:
@@ -90,13 +99,17 @@ def scope_of(session: Session, actor: Actor) -> Scope:
     own = tuple(sorted(slug for slug, left in teams if left is None))
     if has_role(actor, Role.administrator, Role.auditor):
         return Scope(True, own)
+    answers_for = custodian_of(session, actor.username) if has_role(actor, Role.custodian) else set()
+    granted = tuple(sorted(granted_data_of(session, answers_for) - set(own)))
     if not has_role(actor, Role.checker):
-        return Scope(False, own)
+        return Scope(False, own, granted=granted)
     interests = [interest.partition(":") for interest in conflicts_of(session, actor.username)]
+    organisations = {name for kind, _, name in interests if kind == "organisation"}
     proposed = session.scalars(select(Project.slug).where(Project.proposed_by == actor.username))
     tied = {slug for slug, _ in teams} | set(proposed) | {name for kind, _, name in interests if kind == "project"}
-    organisations = sorted(name for kind, _, name in interests if kind == "organisation")
-    return Scope(True, own, tuple(sorted(tied - set(own))), tuple(organisations))
+    tied |= granted_data_of(session, organisations)
+    colleagues = organisations | {get_person(session, actor.username).organisation_slug}
+    return Scope(True, own, tuple(sorted(tied - set(own))), tuple(sorted(colleagues)), granted)
 
 
 def list_requests(session: Session, actor: Actor, filters: Filters, *, now: datetime) -> RequestPage:
@@ -121,17 +134,22 @@ def _columns(entity: Any = ReleaseRequest) -> list[Any]:
 def _scoped(scope: Scope, conditions: Sequence[ColumnElement[bool]], filters: Filters) -> Select[Any]:
     if scope.everything:
         query = select(*_columns()).where(*conditions)
-        if scope.hidden:
-            query = query.where(ReleaseRequest.project_slug.not_in(scope.hidden))
-        if scope.hidden_organisations:
-            theirs = select(Person.username).where(Person.organisation_slug.in_(scope.hidden_organisations))
-            query = query.where(ReleaseRequest.author.not_in(theirs))
-        return query
+        return query.where(_shown(scope)) if scope.hidden_organisations else query
     # One short index scan per project, then the newest of all: the size of other projects does not matter.
-    mine = values(column("slug", SqlText), name="mine").data([(slug,) for slug in scope.own or ("",)])
-    one = _in_order(select(*_columns()).where(ReleaseRequest.project_slug == mine.c.slug, *conditions), filters)
+    slugs = [*((slug, True) for slug in scope.own or ("",)), *((slug, False) for slug in scope.granted)]
+    mine = values(column("slug", SqlText), column("whole", Boolean), name="mine").data(slugs)
+    seen = or_(mine.c.whole, ReleaseRequest.state.in_(OUT))
+    one = _in_order(select(*_columns()).where(ReleaseRequest.project_slug == mine.c.slug, seen, *conditions), filters)
     newest = aliased(one.lateral("newest"))
     return select(*[newest.c[name] for name in _COLUMNS]).select_from(mine.join(newest, true()))
+
+
+def _shown(scope: Scope) -> ColumnElement[bool]:
+    """What a checker has no tie to, their own projects, and what is out of the data that they answer for."""
+    theirs = select(Person.username).where(Person.organisation_slug.in_(scope.hidden_organisations))
+    free = and_(ReleaseRequest.project_slug.not_in(scope.hidden), ReleaseRequest.author.not_in(theirs))
+    out = and_(ReleaseRequest.project_slug.in_(scope.granted), ReleaseRequest.state.in_(OUT))
+    return or_(free, ReleaseRequest.project_slug.in_(scope.own), *([out] if scope.granted else []))
 
 
 def _in_order(query: Select[Any], filters: Filters) -> Select[Any]:
@@ -206,13 +224,15 @@ def _rows(session: Session, actor: Actor, rows: Sequence[Any], now: datetime) ->
     )
     for review in session.execute(query):
         complete.setdefault((review.request_id, review.version), []).append(review.reviewer)
-    return tuple(_row(row, actor, now, required, complete) for row in rows)
+    house = limits.read(session)
+    return tuple(_row(row, actor, now, house, required, complete) for row in rows)
 
 
 def _row(
     row: Any,
     actor: Actor,
     now: datetime,
+    house: Limits,
     required: dict[tuple[int, int], int],
     complete: dict[tuple[int, int], list[str]],
 ) -> RequestRow:
@@ -227,6 +247,7 @@ def _row(
         since=row.state_since,
         version=row.version,
         due_at=row.due_at,
+        due_in=house.working_days(now, row.due_at),
         overdue=row.due_at is not None and row.due_at < now,
         reviews=len(reviewers),
         required=required.get((row.id, row.version), 0),

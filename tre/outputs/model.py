@@ -82,7 +82,8 @@ class OutputSettings(Base):
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False, default=1)
     reviewers_required: Mapped[int] = mapped_column(Integer)
     profile: Mapped[str] = mapped_column(Text)
-    review_hours: Mapped[int] = mapped_column(Integer)
+    review_days: Mapped[int] = mapped_column(Integer)
+    holidays: Mapped[list[str]] = mapped_column(JSONB)
     max_files: Mapped[int] = mapped_column(Integer)
     max_file_bytes: Mapped[int] = mapped_column(BigInteger)
     max_request_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -151,8 +152,9 @@ class RequestVersion(Base):
 
 
 class RequestFile(Base):
-    """`digest` is the author's bytes; `cells` and `preview` are digests of what the platform made of them. `status` is
-    the worst finding: pass, review or fail; empty before the checks.
+    """`digest` is the author's bytes; `cells` and `preview` are digests of what the platform made of them. `record` is
+    what output_checks wrote about the file in the workspace, read by nobody but the checking sandbox; `attested` what
+    that found in it, if it counts. `status` is the worst finding: pass, review or fail; empty before the checks.
     """
 
     __tablename__ = "request_file"
@@ -176,7 +178,8 @@ class RequestFile(Base):
     size: Mapped[int] = mapped_column(BigInteger)
     dataset: Mapped[str | None] = mapped_column(Text)
     spec: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    receipt: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    record: Mapped[str] = mapped_column(Text, default="")
+    attested: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     media_type: Mapped[str] = mapped_column(Text, default="")
     evidence: Mapped[str] = mapped_column(Text, default=Evidence.claimed)
     status: Mapped[str] = mapped_column(Text, default="")

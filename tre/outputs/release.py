@@ -167,15 +167,16 @@ def _remember(case: UseCase, store: ContentStore, request: ReleaseRequest, versi
 
 
 def recall(db: Database, actor: Actor, request_id: int, *, reason: str) -> None:
-    """Calls a release back. For ever: nobody downloads it again, and the record says why."""
+    """Calls a release back. For ever: nobody downloads it again, and the record says why, and in which capacity."""
     with use_case(db, actor, "request.recall", access.subject_of(request_id)) as case:
         request = access.get(case.session, request_id, lock=True)
-        rules.check_recall(actor, access.ties_of(case.session, request, actor.username))
+        ties = access.ties_of(case.session, request, actor.username)
+        rules.check_recall(actor, ties)
         words = rules.check_words(reason, field="reason", longest=1000)
         move(case, request, RequestState.recalled, words)
         out = _out(case.session, request_id)
         out.recalled_by, out.recalled_at, out.recall_reason = actor.username, case.now, words
-        case.note(reason=words, crate=out.crate)
+        case.note(reason=words, crate=out.crate, custodian=ties.custodian)
 
 
 def _out(session: Session, request_id: int) -> Release:

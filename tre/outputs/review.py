@@ -9,7 +9,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 
 from sqlalchemy import func, select
@@ -207,7 +206,7 @@ def decide(
         target = TARGETS[verdict]
         move(case, request, target, words)
         if target is RequestState.approved:
-            request.due_at = case.now + timedelta(hours=limits.read(case.session).review_hours)
+            request.due_at = limits.read(case.session).due(case.now)
         current.decided_at, current.decided_by, current.decision = case.now, actor.username, target
         case.note(
             version=version, verdict=str(verdict), reason=words, files={f.digest: f.decision for f in current.files}

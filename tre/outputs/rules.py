@@ -1,8 +1,8 @@
 """May this person? Does the state of affairs allow it? Pure questions about one request.
 
 `Ties` says how a person stands to a request; services find it out, rules only judge it. Whoever ever belonged to the
-project, wrote the request or declared an interest is no output checker of it, whatever roles they hold. Who may see
-what and when is in `visibility`.
+project, wrote the request, works for its author's organisation or declared an interest is no output checker of it,
+whatever roles they hold. Who may see what and when is in `visibility`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from tre.audit import Actor
 from tre.errors import Conflict, Forbidden, InvalidInput
 from tre.outputs.model import Audience, Choice, FileDecision
-from tre.outputs.states import TRANSITIONS, RequestState
+from tre.outputs.states import OUT, TRANSITIONS, RequestState
 from tre.people.model import Role
 from tre.people.rules import check_role, check_text, has_role
 
@@ -25,16 +25,21 @@ LONGEST_TITLE = 120
 
 @dataclass(frozen=True)
 class Ties:
-    """`member` now, `ever` now or before (proposer included), `conflicted` by a declared interest."""
+    """`member` now, `ever` now or before (proposer included), `colleague` of the author by their organisation,
+    `conflicted` by a declared interest in project, author's organisation or a controller of its data. `custodian` of
+    data that the project was granted: no tie that speaks against reviewing, for the data's side is the careful one.
+    """
 
     author: bool = False
     member: bool = False
     ever: bool = False
+    colleague: bool = False
     conflicted: bool = False
+    custodian: bool = False
 
     @property
     def independent(self) -> bool:
-        return not (self.author or self.member or self.ever or self.conflicted)
+        return not (self.author or self.member or self.ever or self.colleague or self.conflicted)
 
 
 def is_checker_of(actor: Actor, ties: Ties) -> bool:
@@ -52,18 +57,26 @@ def check_review(actor: Actor, ties: Ties) -> None:
             hint="Somebody outside the project must.",
             code="own_project",
         )
+    if ties.colleague:
+        raise Forbidden(
+            "You work for the author's organisation.",
+            hint="Somebody of another organisation must review.",
+            code="own_organisation",
+        )
     if ties.conflicted:
         raise Forbidden(
-            "You declared a conflict of interest with this project.",
+            "You declared a conflict of interest with this project, its author's organisation or its data.",
             hint="Somebody without that interest must review.",
             code="conflict_of_interest",
         )
     check_role(actor, Role.checker)
 
 
-def check_see(actor: Actor, ties: Ties) -> None:
-    """Members, its checkers, administrators and auditors know of a request. Raises `Forbidden`."""
-    if not ties.member and not is_checker_of(actor, ties):
+def check_see(actor: Actor, ties: Ties, state: str) -> None:
+    """Members, its checkers, administrators and auditors know of a request; custodians of its data of what is out.
+    Raises `Forbidden`.
+    """
+    if not ties.member and not is_checker_of(actor, ties) and not (ties.custodian and state in OUT):
         check_role(actor, Role.administrator, Role.auditor)
 
 
@@ -93,8 +106,10 @@ def check_author(ties: Ties) -> None:
 
 
 def check_recall(actor: Actor, ties: Ties) -> None:
-    """Calling back is the safe direction: administrators, its checkers, and the author who found their own mistake."""
-    if not ties.author and not is_checker_of(actor, ties):
+    """Calling back is the safe direction: administrators, its checkers, the custodians whose data the project was
+    granted, and the author who found their own mistake.
+    """
+    if not ties.author and not ties.custodian and not is_checker_of(actor, ties):
         check_role(actor, Role.administrator)
 
 

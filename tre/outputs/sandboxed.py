@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from tre.errors import LimitExceeded, Refusal
 
@@ -43,16 +43,18 @@ class RunChecked(Protocol):
         memory_bytes: int,
         seconds: float,
         output_bytes: int,
+        watch: Callable[[bytes], None] = ...,
     ) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class Bytes:
-    """One file on its way into the sandbox."""
+    """One file on its way into the sandbox, and the record that came with it (JSON, unread)."""
 
     name: str
     kind: str
     content: bytes
+    record: str = ""
 
 
 class SeenFinding(BaseModel):
@@ -66,8 +68,26 @@ class SeenFinding(BaseModel):
     detail: dict[Short, Any]
 
 
+class SeenRecord(BaseModel):
+    """What output_checks says in the workspace that it made: `files` are the digests of what it wrote, `spec` the
+    table. `problem` says why it is no such record.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    problem: Sentence = ""
+    files: list[Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]] = []
+    profile: Short = ""
+    status: Literal["", "pass", "review", "fail"] = ""
+    what: Sentence = ""
+    spec: dict[str, Any] | None = None
+    findings: list[tuple[Literal["fail", "review", "note"], Sentence]] = Field(default=[], max_length=100)
+
+
 class Seen(BaseModel):
-    """What the sandbox says of one file: `grid` of a table, `text` of a text, `preview` of a picture (PNG, base64)."""
+    """What the sandbox says of one file: `grid` of a table, `text` of a text, `preview` of a picture (PNG, base64),
+    and `record`, where one came with it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,6 +95,7 @@ class Seen(BaseModel):
     grid: list[list[str]] | None = None
     text: str | None = None
     preview: str | None = None
+    record: SeenRecord | None = None
     findings: list[SeenFinding] = []
 
     @field_validator("preview")
@@ -137,7 +158,9 @@ def _alone(run: RunChecked, file: Bytes, max_rows: int) -> Seen:
 
 
 def _ask(run: RunChecked, files: Sequence[Bytes], max_rows: int, seconds: float) -> list[Seen]:
-    header = [{"name": file.name, "kind": file.kind, "size": len(file.content)} for file in files]
+    header = [
+        {"name": file.name, "kind": file.kind, "size": len(file.content), "record": file.record} for file in files
+    ]
     said = run(
         argv=ARGV,
         files={},

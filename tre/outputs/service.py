@@ -28,13 +28,14 @@ from tre.store import Database
 from tre.store.canonical import canonical_json
 
 MAX_SPEC_BYTES = 64 << 10
+MAX_RECORD_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
 class NewFile:
     """One file of a submission. `digest` is the SHA-256 that the intake took of the bytes; `spec` a table
-    specification of output_checks over the `dataset`; `receipt` what output_checks wrote about the file. Title,
-    context and controls default to the request's.
+    specification of output_checks over the `dataset`; `record` what output_checks wrote about the file (JSON, carried
+    unread). Title, context and controls default to the request's.
     """
 
     name: str
@@ -45,7 +46,7 @@ class NewFile:
     controls: str = ""
     dataset: str | None = None
     spec: dict[str, Any] | None = None
-    receipt: dict[str, Any] | None = None
+    record: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,7 @@ def _new_file(store: ContentStore, submission: Submission, file: NewFile, number
         size=size,
         dataset=_dataset(file, field),
         spec=_spec(file.spec, f"{field}.spec"),
-        receipt=_bounded(file.receipt, f"{field}.receipt"),
+        record=_record(file.record, f"{field}.record"),
         **words,
     )
 
@@ -194,7 +195,18 @@ def _spec(spec: dict[str, Any] | None, field: str) -> dict[str, Any] | None:
         raise InvalidInput(str(error), field=field, hint="`output_checks.TableSpec` builds a valid one.") from error
 
 
-def _bounded(value: dict[str, Any] | None, field: str) -> dict[str, Any] | None:
+def _record(record: str, field: str) -> str:
+    """Text of bounded size that the database can hold; what it says is for the checking sandbox."""
+    try:
+        size = len(record.encode())
+    except UnicodeEncodeError as error:
+        raise InvalidInput("A record is text.", field=field) from error
+    if size > MAX_RECORD_BYTES or "\0" in record:
+        raise InvalidInput(f"A record has at most {MAX_RECORD_BYTES} bytes and no NUL.", field=field)
+    return record
+
+
+def _bounded(value: dict[str, Any], field: str) -> dict[str, Any]:
     """Plain JSON of bounded size that the database can hold."""
     try:
         spelled = canonical_json(value)

@@ -74,6 +74,8 @@ TIMEOUTS: dict[RequestState, timedelta] = {
     _S.releasing: timedelta(minutes=15),
 }
 
+# What the world has seen.
+OUT = (_S.released, _S.recalled)
 OPEN = tuple(state for state, owner in OWNERS.items() if owner is not Owner.nobody)
 
 

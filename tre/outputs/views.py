@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tre.audit import Actor
-from tre.outputs import access, rules, visibility
+from tre.outputs import access, limits, rules, visibility
 from tre.outputs.actions import actions
 from tre.outputs.model import (
     Comment,
@@ -55,8 +55,8 @@ class VoteView:
 @dataclass(frozen=True)
 class FileView:
     """`decision` and `votes` are empty as long as they are sealed for this viewer; the project gets votes as remarks
-    without a choice, under numbers. `mine` is one's own vote. `changed`
-    says that the version before had no file of this name with these bytes.
+    without a choice, under numbers. `mine` is one's own vote. `attested` is what the workspace says of the file
+    (profile, status, what, spec). `changed` says that the version before had no file of this name with these bytes.
     """
 
     position: int
@@ -72,6 +72,7 @@ class FileView:
     status: str
     dataset: str | None
     spec: dict[str, Any] | None
+    attested: dict[str, Any] | None
     snapshot: str | None
     changed: bool
     findings: tuple[FindingView, ...]
@@ -92,8 +93,8 @@ class CommentView:
 
 @dataclass(frozen=True)
 class RequestView:
-    """`stage` is how far the review of this version is: sealed, opened or decided. `actions` is what the viewer may do
-    now; `earlier` what the project has released before.
+    """`due_in` is working days from today; `stage` how far the review of this version is: sealed, opened or decided.
+    `actions` is what the viewer may do now; `earlier` what the project has released before.
     """
 
     id: int
@@ -110,6 +111,7 @@ class RequestView:
     versions: int
     submitted_at: datetime
     due_at: datetime | None
+    due_in: int | None
     overdue: bool
     stage: str
     reviews: int
@@ -127,7 +129,7 @@ def show_request(db: Database, actor: Actor, request_id: int, *, version: int | 
     with access.looking(db, actor, "request.show", access.subject_of(request_id)) as session:
         request = access.get(session, request_id)
         ties = access.ties_of(session, request, actor.username)
-        rules.check_see(actor, ties)
+        rules.check_see(actor, ties, request.state)
         shown = access.version_of(session, request, version)
         reviews = access.counted_reviews(session, shown)
         reviewed = any(review.reviewer == actor.username for review in reviews)
@@ -161,6 +163,7 @@ def _request(
         versions=request.version,
         submitted_at=version.submitted_at,
         due_at=request.due_at,
+        due_in=limits.read(session).working_days(now, request.due_at),
         overdue=request.due_at is not None and request.due_at < now,
         stage=stage(version),
         reviews=len(reviews),
@@ -208,6 +211,7 @@ def _file(file: RequestFile, viewer: Viewer, at: Stage, votes: list[VoteView], w
         status=file.status,
         dataset=file.dataset if words else None,
         spec=file.spec if words else None,
+        attested=file.attested if words else None,
         snapshot=file.snapshot,
         changed=changed,
         findings=tuple(_finding(finding, words) for finding in file.findings),

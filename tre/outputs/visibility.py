@@ -13,17 +13,23 @@ from enum import StrEnum
 from tre.audit import Actor
 from tre.outputs.model import Audience
 from tre.outputs.rules import Ties, is_checker_of
-from tre.outputs.states import RequestState
+from tre.outputs.states import OUT
+from tre.people.model import Role
+from tre.people.rules import has_role
 
 # The edge that answers inside the workspace; all others answer outside of it.
 INSIDE = "notebook"
-OUT = (RequestState.released, RequestState.recalled)
 
 
 class Side(StrEnum):
     project = "project"
+    custodian = "custodian"  # of the project's data, once the outputs are out
     checker = "checker"
     staff = "staff"  # administrators and auditors
+
+
+#: Who is told what a review came to, not how it went.
+OUTSIDE_REVIEW = (Side.project, Side.custodian)
 
 
 class Stage(StrEnum):
@@ -52,7 +58,9 @@ def viewer_of(actor: Actor, ties: Ties, *, reviewed: bool = False) -> Viewer:
 def _side(actor: Actor, ties: Ties) -> Side:
     if ties.author or ties.member:
         return Side.project
-    return Side.checker if is_checker_of(actor, ties) else Side.staff
+    if is_checker_of(actor, ties):
+        return Side.checker
+    return Side.staff if has_role(actor, Role.administrator, Role.auditor) else Side.custodian
 
 
 def stage_of(opened: bool, decided: bool) -> Stage:
@@ -70,8 +78,8 @@ def can_see_others(viewer: Viewer, stage: Stage) -> bool:
 
 
 def can_see_vote(viewer: Viewer, stage: Stage, reviewer: str) -> bool:
-    """The project never sees single votes, only what they come to."""
-    if viewer.side is Side.project:
+    """The project and the custodians of its data never see single votes, only what they come to."""
+    if viewer.side in OUTSIDE_REVIEW:
         return False
     return viewer.username == reviewer or can_see_others(viewer, stage)
 
@@ -85,7 +93,7 @@ def can_see_comment(viewer: Viewer, stage: Stage, *, author: str, by_checker: bo
     """A checker's words wait as their votes do; words among checkers never reach the project."""
     if viewer.username == author or not by_checker:
         return True
-    if audience == Audience.checkers and viewer.side is Side.project:
+    if audience == Audience.checkers and viewer.side in OUTSIDE_REVIEW:
         return False
     return can_see_others(viewer, stage)
 
@@ -94,11 +102,11 @@ def can_see_words(viewer: Viewer, state: str) -> bool:
     """Context, controls, specifications and cell labels were written next to the data. Until checkers have released
     them, the project reads them inside the workspace only: a request is no way out for text.
     """
-    return viewer.side is not Side.project or viewer.inside or state in OUT
+    return viewer.side not in OUTSIDE_REVIEW or viewer.inside or state in OUT
 
 
 def shown_name(viewer: Viewer, author: str, *, by_checker: bool, number: int | None) -> str:
-    """Checkers are numbers to the project, names to one another and to staff."""
-    if viewer.side is Side.project and by_checker:
+    """Checkers are numbers to the project and to custodians, names to one another and to staff."""
+    if viewer.side in OUTSIDE_REVIEW and by_checker:
         return f"checker {number}" if number else "a checker"
     return author

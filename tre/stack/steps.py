@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from tre.api.internal import token_maker
 from tre.api.platform import Platform
 from tre.audit.service import sign_head
 from tre.data import snapshots as pinned
@@ -19,12 +20,14 @@ from tre.door.places import ROOT
 from tre.door.places import Places as DoorPlaces
 from tre.outputs import checking, release
 from tre.outputs import steps as outputs
-from tre.outputs.evidence import Snapshot
 from tre.outputs.keeping import collect_orphans
+from tre.outputs.recomputed import Snapshot
+from tre.people.signin import forget_failures
 from tre.workspaces.controller import close, converge
 from tre.workspaces.model import Workspace
 from tre.workspaces.runtime import SandboxRuntime
 from tre.workspaces.sandbox.checking import run_checked
+from tre.workspaces.service import TOKEN_FILE, MakeToken
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,27 @@ def close_workspaces(platform: Platform) -> int:
     return close(platform.db, platform.secrets, enders_of(platform), "The platform was stopped.")
 
 
+@dataclass(frozen=True)
+class SandboxTokens:
+    """Intake tokens, signed by the secrets server, replaced in the memory of a running sandbox."""
+
+    make: MakeToken
+    runtime: SandboxRuntime
+
+    def hand_over(self, workspace_id: str, token: str) -> None:
+        self.runtime.replace_secret({"workspace_id": workspace_id}, TOKEN_FILE, token)
+
+
 def steps_of(platform: Platform) -> tuple[Step, ...]:
     db = platform.db
     places = Places.from_settings(platform.settings)
     enders = enders_of(platform)
+    tokens = SandboxTokens(token_maker(platform), enders[0].runtime)
     desk = checking.CheckingDesk(platform.content, run_checked, snapshots(platform))
     press = release.ReleaseDesk(platform.content, platform.signing_key("release"))
 
     def control() -> bool:
-        converge(db, platform.secrets, enders)
+        converge(db, platform.secrets, enders, tokens)
         return False
 
     def tidy() -> bool:
@@ -82,6 +97,7 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         Step("collect", lambda: collect_orphans(db, platform.content) > 0, 600.0),
         Step("control", control, 2.0),
         Step("sign", sign, 60.0),
+        Step("forget", lambda: forget_failures(db) > 0, 600.0),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from tre.api.inbox import proposals, undecided_datasets
 from tre.audit import Actor
 from tre.errors import InvalidInput, NotFound
 from tre.outputs.access import looking
@@ -19,7 +20,6 @@ from tre.people.rules import check_role, has_role
 from tre.projects import rules, service
 from tre.projects.model import ProjectState, RefusalCode
 from tre.store import Database
-from tre.web.awaiting import proposals, undecided_datasets
 from tre.web.form import Form, Submitted
 from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
 from tre.web.projects import seen
@@ -73,7 +73,7 @@ def decisions(visit: SignedIn) -> Response:
     """Everything that waits for a decision of this administrator or custodian."""
     check_role(visit.actor, Role.administrator, Role.custodian)
     with visit.platform.db.read() as session:
-        found = [*proposals(session, visit), *undecided_datasets(session, visit)]
+        found = [*proposals(session, visit.actor), *undecided_datasets(session, visit.actor)]
         return page(visit.request, "decisions.html", tasks=found)
 
 

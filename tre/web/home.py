@@ -9,12 +9,12 @@ from fastapi import APIRouter, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from tre.api.inbox import tasks
 from tre.outputs.lists import Filters, list_requests
 from tre.people.rules import Obstacle
 from tre.people.service import conflicts_of, declare_conflict, get_person
 from tre.projects import service as projects
 from tre.projects.model import Project, ProjectState
-from tre.web.awaiting import tasks
 from tre.web.form import Submitted
 from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
 from tre.web.session import Anybody, SignedIn, Visit
@@ -44,7 +44,7 @@ def home(request: Request, visit: Anybody) -> Response:
     if visit is None:
         return page(request, "landing.html")
     with visit.platform.db.read() as session:
-        return page(request, "home.html", tasks=tasks(session, visit), **mine(session, visit))
+        return page(request, "home.html", tasks=tasks(session, visit.actor, visit.now), **mine(session, visit))
 
 
 def mine(session: Session, visit: Visit) -> dict[str, Any]:

@@ -82,10 +82,21 @@ def make_environment() -> Environment:
         auto_reload=False,
     )
     templates.filters.update(
-        day=times.day, moment=times.moment, word=words.name_of, tag=words.tag, item=item, radio=radio
+        day=times.day,
+        moment=times.moment,
+        word=words.name_of,
+        tag=words.tag,
+        item=item,
+        radio=radio,
+        table_words=words.table_words,
     )
     templates.globals.update(
-        link=link, counted=times.counted, rows_in_words=rows_in_words, EVIDENCE=words.EVIDENCE, TURNS=words.TURNS
+        link=link,
+        counted=times.counted,
+        due_words=times.due_words,
+        rows_in_words=rows_in_words,
+        EVIDENCE=words.EVIDENCE,
+        TURNS=words.TURNS,
     )
     return templates
 

@@ -46,3 +46,10 @@ def distance(seconds: float) -> str:
 def counted(count: int, noun: str, many: str = "") -> str:
     """1 file, 2 files; `many` where the plural is not the noun with an s."""
     return f"{count} {noun}" if count == 1 else f"{count} {many or noun + 's'}"
+
+
+def due_words(days: int, overdue: bool) -> str:
+    """Until when, in working days: due today, due in 2 working days, due 1 working day ago."""
+    if days == 0:
+        return "due already" if overdue else "due today"
+    return f"due {counted(-days, 'working day')} ago" if days < 0 else f"due in {counted(days, 'working day')}"

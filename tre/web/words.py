@@ -5,6 +5,8 @@ A colour never stands alone: the tag's text says what it means.
 
 from __future__ import annotations
 
+from typing import Any
+
 from tre.data.model import Decision, Delivery, ExtractState
 from tre.outputs.model import Choice, Evidence, FileDecision
 from tre.outputs.states import Owner, RequestState
@@ -108,7 +110,7 @@ TURNS: dict[str, str] = {
 
 EVIDENCE: dict[str, str] = {
     Evidence.verified: "The platform recomputed this table from the pinned extract; every number agrees.",
-    Evidence.attested: "Made by output_checks in the workspace; the file is the one that it wrote.",
+    Evidence.attested: "Made by output_checks in the workspace, by the workspace's own word; nothing was recomputed.",
     Evidence.claimed: "A loose file: what it shows rests on the author's word.",
 }
 
@@ -135,6 +137,13 @@ DONE: dict[str, str] = {
     "retried": "The request is tried again.",
     "declared": "Your interest is declared. You will not decide on what it touches.",
 }
+
+
+def table_words(spec: dict[str, Any]) -> str:
+    """A table specification in a few words: count by sex and region."""
+    named = [str(name) for name in (*spec.get("rows", ()), *spec.get("columns", ()))]
+    statistic, values = spec.get("statistic", "count"), spec.get("values")
+    return f"{statistic}{f' of {values}' if values else ''} by {' and '.join(named)}"
 
 
 def name_of(word: str) -> str:

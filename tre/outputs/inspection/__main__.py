@@ -1,7 +1,7 @@
 """Reads a header line and the files behind it from standard input, writes what it found as JSON.
 
-In: `{"max_rows": n, "files": [{"name", "kind", "size"}]}` and a newline, then the bytes of the files one after the
-other. Out: `{"files": [{"media_type", "grid", "text", "preview", "findings"}]}`, previews in base64.
+In: `{"max_rows": n, "files": [{"name", "kind", "size", "record"}]}` and a newline, then the bytes of the files one
+after the other. Out: `{"files": [{"media_type", "grid", "text", "preview", "record", "findings"}]}`, previews base64.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from . import tables, texts
 from .kinds import detect, finding
 
 
-def inspect(name: str, kind: str, content: bytes, *, max_rows: int) -> dict[str, Any]:
+def inspect(name: str, kind: str, content: bytes, *, max_rows: int, record: str = "") -> dict[str, Any]:
     """Everything about one file. What cannot be read blocks it, whatever the reason."""
-    out: dict[str, Any] = {"media_type": "", "grid": None, "text": None, "preview": None, "findings": []}
+    out: dict[str, Any] = {"media_type": "", "grid": None, "text": None, "preview": None, "record": None}
+    out["findings"] = []
     try:
         out["media_type"], found = detect(name, kind, content)
         out["findings"] = [*found, *_look_inside(out, content, max_rows)]
     except (ValueError, RecursionError, MemoryError) as error:
         message = f"The file cannot be read ({type(error).__name__})."
         out["findings"].append(finding("unreadable", message, "Write it again, smaller and plainer."))
+    if record:
+        from . import records  # output_checks is loaded for records only
+
+        out["record"] = records.read_record(record, out["grid"])
     return out
 
 
@@ -45,8 +50,14 @@ def _look_inside(out: dict[str, Any], content: bytes, max_rows: int) -> list[dic
 
 def answer(source: BinaryIO) -> dict[str, Any]:
     header = json.loads(source.readline())
-    files = [(file["name"], file["kind"], source.read(file["size"])) for file in header["files"]]
-    return {"files": [inspect(name, kind, content, max_rows=header["max_rows"]) for name, kind, content in files]}
+    files = [(file, source.read(file["size"])) for file in header["files"]]
+    most = header["max_rows"]
+    return {
+        "files": [
+            inspect(file["name"], file["kind"], content, max_rows=most, record=file["record"])
+            for file, content in files
+        ]
+    }
 
 
 if __name__ == "__main__":

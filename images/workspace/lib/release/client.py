@@ -14,6 +14,7 @@ from urllib.parse import quote
 from release import preflight, transport
 from release.errors import PreflightFailed, ReleaseError
 from release.files import Table, collect, read
+from release.records import record
 
 LARGEST_FILE = 64 << 20
 LARGEST_REQUEST = 256 << 20
@@ -46,7 +47,8 @@ def submit(
     """Submit files for release as one request, or as a new version of the request `replaces`.
 
     `files`: paths or `File(path, title=..., context=..., kind=...)`. `tables`: file name → `Table(dataset, spec,
-    data)`; with data the table is checked here first. `controls`: what was done against disclosure.
+    data)`; with data the table is checked here first. What `output_checks.Session.write` wrote about a file goes along
+    by itself: the checkers see such a file as attested. `controls`: what was done against disclosure.
     Raises PreflightFailed with the cells and remedies where that check fails and `despite_findings` is not set,
     ReleaseError for everything else; then nothing was submitted.
     """
@@ -60,7 +62,10 @@ def submit(
     bodies = [read(file, LARGEST_FILE) for file in chosen]
     if sum(map(len, bodies)) > LARGEST_REQUEST:
         raise ReleaseError(f"the files have more than {LARGEST_REQUEST} bytes", field="files", hint="Submit fewer.")
-    entries = [file.entry(known.get(file.name)) for file in chosen]
+    entries = [
+        file.entry(known.get(file.name)) | {"record": record(file, sent)}
+        for file, sent in zip(chosen, bodies, strict=True)
+    ]
     manifest = {"title": title, "context": context, "controls": controls, "replaces": replaces, "files": entries}
     kind, body = transport.form(manifest, bodies)
     answer = transport.ask("POST", "/requests", kind=kind, body=body)
