@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Live, Ran, Run
+from tests.fixtures.people import Projects
 from tre.people.model import Role
 
 
@@ -111,6 +112,23 @@ def test_a_project_is_looked_at_and_decided(zoe: Run, live: Live, tmp_path: Path
     for content, code in (("{", 2), ("{}", 2), ('{"slug": "x"}', 2)):
         file.write_text(content)
         assert zoe("project", "propose", str(file)).code == code
+
+
+def test_the_inbox_says_whose_turn_it_is(zoe: Run, live: Live):
+    assert told(zoe("inbox", "--json")) == []
+    cy = live.people.add("cy", Role.researcher)
+    Projects(live.people).propose("heart", cy)
+    (task,) = told(zoe("inbox", "--json"))
+    assert (task["text"], task["page"]) == ("Decide on the proposal The project heart", "projects/heart/decide")
+    assert "Decide on the proposal" in zoe("inbox").out
+
+
+def test_the_holidays_of_the_house_are_set_as_dates(zoe: Run):
+    said = told(zoe("request", "limits", "--set", "holidays=2026-12-28,2026-12-25", "--set", "review_days=5", "--json"))
+    assert (said["holidays"], said["review_days"]) == (["2026-12-25", "2026-12-28"], 5)
+    assert told(zoe("request", "limits", "--set", "holidays=", "--json"))["holidays"] == []
+    ran = zoe("request", "limits", "--set", "holidays=Christmas")
+    assert (ran.code, "(holidays)" in ran.err) == (2, True)
 
 
 def test_the_numbers_of_workspaces_are_shown_and_set_in_units(zoe: Run):
