@@ -14,7 +14,7 @@ from tre.audit.model import AuditEvent
 from tre.errors import Forbidden, TreError, Unauthenticated, Unavailable
 from tre.people import passwords, service
 from tre.people.model import Role, SignInFailure
-from tre.people.signin import FAILURES_ALLOWED, SignedIn, TooManyAttempts, sign_in
+from tre.people.signin import FAILURES_ALLOWED, SignedIn, TooManyAttempts, forget_failures, sign_in
 
 WRONG = "User name, password or one-time code is wrong."
 
@@ -274,3 +274,19 @@ def test_no_connection_is_held_while_a_password_is_hashed(bob: People, monkeypat
     with pytest.raises(Unauthenticated):
         attempt(bob)
     assert held == [0]
+
+
+def test_failures_that_no_longer_count_are_forgotten_and_no_others(bob: People):
+    with pytest.raises(Unauthenticated):
+        attempt(bob, password="wrong")
+    bob.clock.advance(minutes=10)
+    with pytest.raises(Unauthenticated):
+        attempt(bob, password="wrong")
+    assert forget_failures(bob.db) == 0
+    bob.clock.advance(minutes=5)
+    assert [forget_failures(bob.db), forget_failures(bob.db)] == [1, 0]
+    for _ in range(FAILURES_ALLOWED - 1):
+        with pytest.raises(Unauthenticated):
+            attempt(bob, password="wrong")
+    with pytest.raises(TooManyAttempts):
+        attempt(bob)

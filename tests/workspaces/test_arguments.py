@@ -30,7 +30,8 @@ PLAN = LaunchPlan(
     limits=Limits(memory_bytes=4000, processes=10, cpus=1.5, file_bytes=50, home_bytes=60, open_files=70),
 )
 IMAGE = Image("/image/start", "/image/ipython", (("release", "/image/lib/release"),))
-FILES = {"/etc/passwd": 10, "/run/tre/intake.token": 11}
+FILES = {"/etc/passwd": 10}
+REST = {"secrets": "/dev/shm/tre/w1", "seccomp": 12}
 
 WORKSPACE = """
 --unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts --unshare-cgroup
@@ -47,8 +48,10 @@ WORKSPACE = """
 --symlink /opt/tre/python/bin/python3.11 /opt/tre/env/bin/python3.11
 --ro-bind /image/start /opt/tre/start --ro-bind /image/ipython /etc/ipython
 --ro-bind /image/lib/release /opt/tre/lib/release
---perms 0444 --ro-bind-data 10 /etc/passwd --perms 0400 --ro-bind-data 11 /run/tre/intake.token
+--perms 0444 --ro-bind-data 10 /etc/passwd
 --size 1000 --perms 1777 --tmpfs /tmp --size 16777216 --perms 0700 --tmpfs /run/jupyter
+--ro-bind /dev/shm/tre/w1 /run/tre/secrets
+--symlink secrets/intake.token /run/tre/intake.token --symlink secrets/pg_service.conf /run/tre/pg_service.conf
 --ro-bind /run/tre/intake/w1 /run/tre/intake --symlink intake/intake.sock /run/tre/intake.sock
 --ro-bind /run/tre/data /run/tre/postgresql
 --ro-bind /state/extracts/1 /data/hie --ro-bind /state/extracts/2 /data/rossi
@@ -89,7 +92,7 @@ CHECKING = """
 
 
 def test_the_whole_workspace() -> None:
-    made = workspace_arguments(PLAN, system=SYSTEM, environment=PYTHON, image=IMAGE, files=FILES, seccomp=12)
+    made = workspace_arguments(PLAN, system=SYSTEM, environment=PYTHON, image=IMAGE, files=FILES, **REST)
     assert list(made) == WORKSPACE.split()
 
 
@@ -107,7 +110,7 @@ def test_the_whole_checking_sandbox() -> None:
 
 
 def test_no_secret_is_an_argument_or_in_the_environment() -> None:
-    made = workspace_arguments(PLAN, system=SYSTEM, environment=PYTHON, image=IMAGE, files=FILES, seccomp=12)
+    made = workspace_arguments(PLAN, system=SYSTEM, environment=PYTHON, image=IMAGE, files=FILES, **REST)
     for secret in (PLAN.jupyter_token, *PLAN.secrets.values()):
         assert not any(secret in option for option in made)
         assert secret not in environment_variables(PLAN, PYTHON).values()
@@ -115,7 +118,7 @@ def test_no_secret_is_an_argument_or_in_the_environment() -> None:
 
 def test_the_last_word_on_the_root_is_read_only_and_on_the_filter_the_descriptor() -> None:
     """Mounts made after the root was closed would fail, and a second --seccomp would replace the first."""
-    made = list(workspace_arguments(PLAN, system=SYSTEM, environment=PYTHON, image=IMAGE, files=FILES, seccomp=12))
+    made = list(workspace_arguments(PLAN, system=SYSTEM, environment=PYTHON, image=IMAGE, files=FILES, **REST))
     assert made[-2:] == ["--seccomp", "12"]
     assert made.count("--seccomp") == 1
     closed = made.index("/", made.index("--bind"))
@@ -125,15 +128,13 @@ def test_the_last_word_on_the_root_is_read_only_and_on_the_filter_the_descriptor
 
 
 def test_files_made_in_memory() -> None:
-    made = synthetic_files(PLAN, PYTHON)
+    made = synthetic_files(PYTHON)
     assert list(made) == [
         "/etc/passwd",
         "/etc/group",
         "/etc/nsswitch.conf",
         "/etc/hosts",
         "/opt/tre/env/pyvenv.cfg",
-        "/run/tre/intake.token",
-        "/run/tre/pg_service.conf",
     ]
     assert made["/opt/tre/env/pyvenv.cfg"] == "home = /opt/tre/python/bin\ninclude-system-site-packages = false\n"
     assert "root" not in made["/etc/passwd"]
@@ -141,7 +142,7 @@ def test_files_made_in_memory() -> None:
 
 def test_a_system_interpreter_is_not_mounted_twice() -> None:
     system = PythonEnvironment("/srv/env", "/usr", "/usr", "/usr/bin/python3.11")
-    made = workspace_arguments(PLAN, system=SYSTEM, environment=system, image=IMAGE, files=FILES, seccomp=12)
+    made = workspace_arguments(PLAN, system=SYSTEM, environment=system, image=IMAGE, files=FILES, **REST)
     assert "/opt/tre/python" not in made
     assert "LD_LIBRARY_PATH" not in made
 
@@ -220,7 +221,7 @@ def test_plans_of_two_workspaces_share_no_path(folder: Path) -> None:
     """The builder shows nothing that the plan does not name: two plans meet only in what is everyone's."""
     one, two = (
         {part for part in workspace_arguments(
-            make_plan(folder, name), system=SYSTEM, environment=PYTHON, image=IMAGE, files={}, seccomp=3
+            make_plan(folder, name), system=SYSTEM, environment=PYTHON, image=IMAGE, files={}, **REST
         ) if part.startswith(str(folder))}
         for name in ("one", "two")
     )  # fmt: skip

@@ -6,10 +6,11 @@ import pytest
 
 from tests.fixtures.workspaces import Desk
 from tests.workspaces.test_service import LOSSES, OBSTACLES
-from tre.errors import Unavailable
+from tre.errors import NotFound, Unavailable
 from tre.workspaces import service
 from tre.workspaces.model import TIMEOUTS, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.rules import CLOCK_SLACK
+from tre.workspaces.service import TOKEN_LIFE
 
 SECOND = timedelta(seconds=1)
 
@@ -239,3 +240,40 @@ def test_a_login_that_could_not_be_revoked_at_the_end_is_revoked_by_the_next_pla
     desk.leases.down = False
     assert desk.converge() == 1
     assert desk.leases.live == {}
+
+
+def test_an_intake_token_is_renewed_in_its_second_half_for_as_long_as_the_workspace_runs(desk: Desk):
+    workspace_id = desk.running()
+    service.issue_token(desk.people.db, desk.tokens.make, workspace_id)
+    begun = desk.people.clock()
+    for minutes in range(0, 12 * 60, 10):
+        desk.people.clock.set(begun + timedelta(minutes=minutes))
+        assert desk.converge() == 0
+        ends = desk.workspace(workspace_id).token_expires_at
+        assert ends is not None
+        assert ends - desk.people.clock() > TOKEN_LIFE / 2 - timedelta(minutes=10)
+    assert desk.tokens.handed == [(workspace_id, f"token {number}") for number in range(2, 2 + 23)]
+    assert "token" not in str(desk.events("workspace"))
+
+
+def test_a_token_that_does_not_reach_its_workspace_is_made_again(desk: Desk):
+    workspace_id = desk.running()
+    service.issue_token(desk.people.db, desk.tokens.make, workspace_id)
+    desk.people.clock.advance(minutes=40)
+    for desk.tokens.broken in (NotFound("gone"), Unavailable("sealed"), OSError("disk"), None, None):
+        desk.converge()
+    assert desk.tokens.handed == [(workspace_id, "token 5")]
+    desk.people.clock.advance(hours=-2)
+    desk.change(Workspace, requested_at=desk.people.clock())
+    desk.converge()
+    assert len(desk.tokens.handed) == 2, "one of the future opens nothing: the clock was set back"
+
+
+def test_a_workspace_that_ends_gets_no_token(desk: Desk):
+    workspace_id = desk.running()
+    service.issue_token(desk.people.db, desk.tokens.make, workspace_id)
+    desk.people.clock.advance(minutes=40)
+    LOSSES["project_suspended"](desk)
+    for _ in range(3):
+        desk.converge()
+    assert desk.tokens.handed == []

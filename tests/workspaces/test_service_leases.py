@@ -12,7 +12,7 @@ from tests.fixtures.workspaces import Desk
 from tests.workspaces.test_service import LOSSES
 from tre.credentials import Secrets
 from tre.settings import Settings
-from tre.workspaces import service
+from tre.workspaces import controller, service
 from tre.workspaces.model import WorkspaceState
 from tre.workspaces.plan import LaunchPlan
 
@@ -63,6 +63,28 @@ def test_the_login_works_while_the_workspace_lives_and_ends_with_it(real: Desk, 
     with pytest.raises(psycopg.OperationalError):
         login(plan, data_server)
     assert real.workspace(plan.workspace_id).lease_revoked_at is not None
+
+
+def test_a_login_lives_as_long_as_its_workspace_by_renewal(
+    real: Desk, data_server: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    """A lease of four seconds and a workspace of twelve: the same login, never asked for again, still opens."""
+    for module in (service, controller):
+        monkeypatch.setattr(module, "LEASE_SECONDS", 4)
+    plan = real.start()
+    real.report(plan.workspace_id, WorkspaceState.running)
+    until = time.monotonic() + 12
+    while time.monotonic() < until:
+        real.people.clock.set(datetime.now(UTC))
+        assert real.converge() == 0
+        login(plan, data_server).close()
+        time.sleep(0.5)
+    time.sleep(5)
+    with pytest.raises(psycopg.OperationalError):
+        login(plan, data_server)
+    real.people.clock.set(datetime.now(UTC))
+    assert real.converge() == 1
+    assert real.workspace(plan.workspace_id).reason == "Its database login has ended."
 
 
 def test_the_password_is_written_nowhere(real: Desk):

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter
@@ -27,7 +28,7 @@ from tre.projects import service as projects
 from tre.workspaces import service as workspaces
 from tre.workspaces import traffic
 from tre.workspaces.model import WorkspaceState
-from tre.workspaces.service import Places
+from tre.workspaces.service import MakeToken, Places
 
 router = APIRouter()
 INTAKE_KEY = "intake"
@@ -101,6 +102,16 @@ def places_of(platform: Platform) -> Places:
     return Places(place.homes, place.intake_sockets, place.data_database, DataPlaces.from_settings(place))
 
 
+def token_maker(platform: Platform) -> MakeToken:
+    """Makes what a workspace shows to the intake; raises Unavailable where it cannot be signed."""
+
+    def make(workspace_id: str, now: datetime, life: timedelta) -> str:
+        sign = partial(platform.secrets.sign, INTAKE_KEY)
+        return tokens.make(sign, workspace_id=workspace_id, now=now, life=life)
+
+    return make
+
+
 @router.post("/workspaces", status_code=201, dependencies=[only(Client.hub)])
 def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     """The launch plan, its intake token included. The gate is evaluated now."""
@@ -109,16 +120,11 @@ def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     actor = Actor(body.username, roles, via="web")
     plan = workspaces.start(platform.db, platform.secrets, places_of(platform), actor, body.project)
     try:
-        token = tokens.make(
-            lambda message: platform.secrets.sign(INTAKE_KEY, message),
-            workspace_id=plan.workspace_id,
-            now=platform.db.clock(),
-            life=timedelta(seconds=plan.limits.max_age_seconds),
-        )
+        token = workspaces.issue_token(platform.db, token_maker(platform), plan.workspace_id)
     except TreError as error:
         workspaces.end(platform.db, platform.secrets, plan.workspace_id, WorkspaceState.failed, error.message)
         raise
-    answer: dict[str, Any] = json.loads(replace(plan, secrets={**plan.secrets, "intake.token": token}).to_json())
+    answer: dict[str, Any] = json.loads(replace(plan, secrets={**plan.secrets, workspaces.TOKEN_FILE: token}).to_json())
     return answer
 
 

@@ -13,9 +13,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from tre.data import filters, manifest
 from tre.data.engine import locked, quote
@@ -25,6 +23,9 @@ from tre.data.pseudonyms import CANONICAL, VERSION, PseudonymKey, scheme_of, tra
 from tre.data.sources import Opened, Places, opened
 from tre.errors import Conflict
 from tre.store.canonical import digest_of
+
+if TYPE_CHECKING:
+    import duckdb
 
 _OPTIONS = "(FORMAT parquet, COMPRESSION zstd)"
 _CASTS = {"float": "DOUBLE", "text": "VARCHAR"}

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as parquet
-from adbc_driver_manager import Error as AdbcError
-from adbc_driver_postgresql import dbapi
 
 from tre.data.engine import quote
 from tre.errors import Unavailable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_ROWS = 50_000
 
@@ -31,6 +31,11 @@ def deliver(conninfo: str, dataset: str, group: str, files: Sequence[Path]) -> i
 
     Raises `Unavailable` when the server does not answer or its disk is full.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+    from adbc_driver_manager import Error as AdbcError
+    from adbc_driver_postgresql import dbapi
+
     name = table_of(dataset)
     try:
         with dbapi.connect(conninfo) as connection, connection.cursor() as cursor:
@@ -55,6 +60,8 @@ def withdraw(conninfo: str, dataset: str) -> None:
 
 
 def _batches(files: Sequence[Path], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    import pyarrow.parquet as parquet
+
     for path in files:
         with parquet.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=BATCH_ROWS):

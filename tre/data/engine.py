@@ -3,6 +3,8 @@
 Decides the settings of every connection: only the named files can be opened, no extension is loaded or fetched, names
 of Python variables are no tables, and the settings cannot be changed afterwards, so that neither a file's content nor
 a mistake in a query reaches further. Leaves the queries to others; column names come from `quote`, values are bound.
+
+DuckDB and Arrow are imported where they are used: most processes that know the data room never touch data.
 """
 
 from __future__ import annotations
@@ -10,10 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from tre.errors import InvalidInput, TreError, Unavailable
+
+if TYPE_CHECKING:
+    import duckdb
 
 #: Arrow tables and Python come on top of it: an extract stays below 2 GB.
 MEMORY = "1300MB"
@@ -39,6 +43,8 @@ def locked(
     `joins_as_written` keeps the order and the sides of joins: rows then come in the order of the left side.
     Translates DuckDB's errors: out of memory or disk is `Unavailable`, all others are `InvalidInput` about the data.
     """
+    import duckdb
+
     config: dict[str, str | bool | int | float | list[str]] = {
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
@@ -67,6 +73,8 @@ def locked(
 
 def translated(error: duckdb.Error) -> TreError:
     """Only the class of the error is told: its text may quote a value of the data."""
+    import duckdb
+
     if isinstance(error, duckdb.OutOfMemoryException | duckdb.IOException):
         return Unavailable("The extract engine ran out of memory or disk.", hint="Make room, then build it again.")
     kind = type(error).__name__.removesuffix("Exception")

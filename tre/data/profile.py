@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from tre.data.catalogue import MOST_CATEGORIES, SMALLEST, Measured
 from tre.data.engine import locked, quote
 from tre.data.sources import Opened
+
+if TYPE_CHECKING:
+    import duckdb
 
 LONGEST_CATEGORY = 60
 _RANGED = ("int", "float", "date", "time")

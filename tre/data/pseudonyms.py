@@ -13,9 +13,10 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 VERSION = "tre-pseudonym/1"
 KEY_BYTES = 32
@@ -74,6 +75,9 @@ def translation(key: PseudonymKey, scheme: str, raw: pa.ChunkedArray, canonical:
     """`raw` value → `pseudonym` (text), one row per distinct raw value, in the order of the pseudonyms: that order
     depends on the key alone, so that the order of rows made from it tells nothing about the source's.
     """
+    import numpy as np
+    import pyarrow as pa
+
     made = pseudonyms(key, scheme, (item for chunk in canonical.chunks for item in chunk.to_pylist()))
     halves = np.frombuffer(made, dtype=">u8").reshape(-1, 2)
     order = np.argsort(halves[:, 0], kind="stable")

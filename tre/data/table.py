@@ -11,9 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-import pyarrow.parquet as parquet
-from adbc_driver_manager import Error as AdbcError
-from adbc_driver_postgresql import dbapi
 
 from tre.data.engine import quote
 from tre.errors import InvalidInput, NotFound, Unavailable
@@ -46,6 +43,10 @@ def copy_to_parquet(conninfo: str, schema: str, name: str, only: Sequence[str], 
 
     Raises `NotFound`, `InvalidInput` for a type, `Unavailable` when the server does not answer.
     """
+    import pyarrow.parquet as parquet
+    from adbc_driver_manager import Error as AdbcError
+    from adbc_driver_postgresql import dbapi
+
     try:
         columns = _look(conninfo, schema, name)
         picked = [column for column in columns if not only or column in only]

@@ -118,6 +118,13 @@ def _forget_attempt(session: Session, attempt: int) -> None:
     session.execute(delete(SignInFailure).where(SignInFailure.id == attempt))
 
 
+def forget_failures(db: Database) -> int:
+    """Deletes the counts of failures that no longer count; how many. Each failure itself stays in the audit record."""
+    with db.transaction() as session:
+        old = delete(SignInFailure).where(SignInFailure.at <= db.clock() - FAILURE_WINDOW)
+        return len(session.execute(old.returning(SignInFailure.id)).all())
+
+
 def signed_in(person: Person) -> SignedIn:
     return SignedIn(person.username, person.name, frozenset(held.role for held in person.roles))
 

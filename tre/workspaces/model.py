@@ -95,7 +95,10 @@ class Number:
     meaning: str
 
 
-def number(kind: type[Integer] | type[BigInteger] | type[Float], lowest: float, highest: float, meaning: str) -> Any:
+Kind = type[Integer] | type[BigInteger] | type[Float[float]]
+
+
+def number(kind: Kind, lowest: float, highest: float, meaning: str) -> Any:
     return mapped_column(kind, info={"number": Number(lowest, highest, meaning)})
 
 

