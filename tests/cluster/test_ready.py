@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+
+import pytest
 
 from . import objects
 from .conftest import NewSpace
 from .house import NO_SUCH_NAME, OPEN, Facts, Space
 from .machine.contents import Kubectl
+from .machine.place import Place
 
 
 def test_the_api_server_and_every_node_are_ready(kubectl: Kubectl) -> None:
@@ -43,6 +47,14 @@ def test_dns_answers_the_clusters_names_and_no_others(space: Space, facts: Facts
             "dns://example.org.": NO_SUCH_NAME,
         },
     )
+
+
+def test_helm_finds_the_cluster(kubectl: Kubectl, our_place: Place) -> None:
+    helm = our_place.programs / "helm"
+    if not helm.exists():
+        pytest.skip("helm is built by `make cluster`")
+    listed = subprocess.check_output([helm, "list", "--all-namespaces", "--output=json"], env=kubectl.environment)
+    assert isinstance(json.loads(listed), list)
 
 
 def test_namespaces_end(new_space: NewSpace, kubectl: Kubectl) -> None:

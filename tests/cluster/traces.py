@@ -146,14 +146,15 @@ def in_use(wanted: set[str]) -> set[str]:
     return wanted & everywhere
 
 
+def command(pid: int) -> str:
+    """Its command line; "" when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def mentions(place: Place) -> list[str]:
     """Command lines of processes that name the run folder, without our own."""
-    found = []
-    for file in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(place.run) in command and int(file.parent.name) != os.getpid():
-            found.append(command)
-    return found
+    pids = [int(folder.name) for folder in Path("/proc").glob("[0-9]*")]
+    return [text for pid in pids if pid != os.getpid() and str(place.run) in (text := command(pid))]

@@ -92,12 +92,12 @@ class Servers:
 
 
 def answers(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Callable[[], bool]:
-    """A condition: the command ends well, within five seconds."""
+    """A condition: there is such a command, and it ends well within five seconds."""
 
     def holds() -> bool:
         try:
             done = subprocess.run(command, env=environment, capture_output=True, timeout=5)
-        except subprocess.TimeoutExpired:
+        except (OSError, subprocess.TimeoutExpired):
             return False
         return done.returncode == 0
 
