@@ -14,23 +14,21 @@ import logging
 import os
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvloop
 from aiohttp import web
 
 from tre.door import tokens
 from tre.door.internal_api import InternalApi, read_secret
-from tre.door.listening import open_private_site, told, until_signal
+from tre.door.listening import open_private_site, run, told, until_signal
 from tre.door.places import Places
 from tre.door.upload import UploadLimits, receive
 from tre.errors import InvalidInput, LimitExceeded, NotFound, TreError, Unauthenticated, Unavailable
 from tre.outputs.content import ContentStore
-from tre.settings import Settings, make_private_folder
+from tre.settings import make_private_folder
 
 log = logging.getLogger("tre.intake")
 
@@ -213,15 +211,5 @@ async def serve(places: Places) -> None:
         await api.close()
 
 
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        uvloop.run(serve(Places(Settings.load())))
-    except TreError as error:
-        sys.stderr.write(f"{error.message} {error.hint}\n")
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(serve))

@@ -1,16 +1,22 @@
-"""What the door's own servers have in common: private sockets, errors in one form, ending on a signal."""
+"""What the door's own servers have in common: starting, private sockets, errors in one form, ending on a signal."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from aiohttp import web
 
+from tre.door.places import Places
 from tre.errors import TreError
+from tre.settings import Settings
 
 
 @web.middleware
@@ -37,3 +43,14 @@ async def until_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await ended.wait()
+
+
+def run(serve: Callable[[Places], Coroutine[Any, Any, None]]) -> int:
+    """One process of the door, from its start to its exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        uvloop.run(serve(Places(Settings.load())))
+    except TreError as error:
+        sys.stderr.write(f"{error.message} {error.hint}\n")
+        return error.exit_code
+    return 0

@@ -5,63 +5,47 @@ Each is a page of its own with one form, so that what is sent is what was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
 from tre.api.inbox import proposals, undecided_datasets
 from tre.audit import Actor
-from tre.errors import InvalidInput, NotFound
+from tre.errors import InvalidInput
 from tre.outputs.access import looking
 from tre.people.model import Role
 from tre.people.rules import check_role, has_role
 from tre.projects import rules, service
-from tre.projects.model import ProjectState, RefusalCode
+from tre.projects.model import RefusalCode
 from tre.store import Database
+from tre.web.acts import Act, Words, ask_reason, known_act
 from tre.web.form import Form, Submitted
-from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
+from tre.web.page import NOTHING_SENT, Sent, answer, link, page, see_other
 from tre.web.projects import seen
 from tre.web.session import SignedIn, Visit
 
 router = APIRouter()
 
 
-@dataclass(frozen=True)
-class Step:
-    """One thing an administrator does with a reason: its words, the state it leads to, and the service that does it."""
-
-    title: str
-    explanation: str
-    button: str
-    target: ProjectState
-    do: Callable[..., None]
-    done: str
-
-
-STEPS = {
-    "suspend": Step(
+ACTS = {
+    "suspend": Act(
         "Suspend the project",
         "Running workspaces end within seconds; their homes stay. The project can be resumed.",
         "Suspend the project",
-        ProjectState.suspended,
         service.suspend,
         "suspended",
     ),
-    "resume": Step(
+    "resume": Act(
         "Resume the project",
         "Workspaces can be started again as far as the rest of the gate allows it.",
         "Resume the project",
-        ProjectState.approved,
         service.approve,
         "approved",
     ),
-    "close": Step(
+    "close": Act(
         "Close the project for ever",
-        "Workspaces and grants end. A closed project is never opened again.",
+        "Workspaces and grants end; its extracts, its database and the key of its pseudonyms are destroyed. A closed"
+        " project is never opened again.",
         "Close the project for ever",
-        ProjectState.closed,
         service.close,
         "closed",
     ),
@@ -158,12 +142,13 @@ def remove_page(slug: str, username: str, visit: SignedIn) -> Response:
 def show_remove(visit: Visit, slug: str, username: str, sent: Sent) -> Response:
     with looking(visit.platform.db, visit.actor, "project.see", f"project:{slug}") as session:
         found = seen(session, visit, slug)
-        step = {
-            "title": f"Remove {username} from the team",
-            "explanation": "Their workspace in this project ends within seconds. Their home and their requests stay.",
-            "button": f"Remove {username}",
-        }
-        return page(visit.request, "step.html", sent=sent, project=found, step=step)
+        act = Words(
+            f"Remove {username} from the team",
+            "Their workspace in this project ends within seconds. Their home and their requests stay.",
+            f"Remove {username}",
+        )
+        back = link("projects", slug)
+        return ask_reason(visit.request, act, sent, thing=found.title, detail=slug, back=back)
 
 
 # Last: it would take the other pages below a project for steps of its own.
@@ -173,25 +158,20 @@ def step_page(slug: str, step: str, visit: SignedIn) -> Response:
 
 
 def show_step(visit: Visit, slug: str, name: str, sent: Sent) -> Response:
-    step = known_step(name)
+    act = known_act(ACTS, name)
     with looking(visit.platform.db, visit.actor, "project.see", f"project:{slug}") as session:
         found = seen(session, visit, slug)
         rules.check_decide(visit.actor, found, service.everybody_ever(found))
-        return page(visit.request, "step.html", sent=sent, project=found, step=step)
+        back = link("projects", slug)
+        return ask_reason(visit.request, act, sent, thing=found.title, detail=slug, back=back)
 
 
 @router.post("/projects/{slug}/{step}")
 def take_step(slug: str, step: str, visit: SignedIn, form: Submitted) -> Response:
-    known = known_step(step)
+    known = known_act(ACTS, step)
     return answer(
         form,
         lambda: known.do(visit.platform.db, visit.actor, slug, reason=form.text("reason")),
         lambda: see_other("projects", slug, done=known.done),
         lambda sent: show_step(visit, slug, step, sent),
     )
-
-
-def known_step(name: str) -> Step:
-    if name not in STEPS:
-        raise NotFound("There is no such page.")
-    return STEPS[name]

@@ -19,9 +19,10 @@ from tre.people.service import custodian_of
 from tre.projects import service
 from tre.projects.model import RefusalCode
 from tre.store import Database
+from tre.web.acts import Words, ask_reason
 from tre.web.decide import refusal_code
 from tre.web.form import Form, Submitted
-from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
+from tre.web.page import NOTHING_SENT, Sent, answer, link, page, see_other
 from tre.web.projects import asked, seen
 from tre.web.session import SignedIn, Visit
 
@@ -91,12 +92,14 @@ def show_end(visit: Visit, grant_id: int, sent: Sent) -> Response:
         grant = grants.get(session, grant_id)
         mine = custodian_of(session, visit.actor.username)
         data_rules.check_end(visit.actor, grant.dataset.organisation_slug, mine)
-        step = {
-            "title": f"End the grant of {grant.dataset.title}",
-            "explanation": "Workspaces that rest on it end within seconds, and its extract is removed.",
-            "button": "End the grant",
-        }
-        return page(visit.request, "step.html", sent=sent, project=grant.project, step=step)
+        act = Words(
+            f"End the grant of {grant.dataset.title}",
+            "Workspaces that rest on it end within seconds, and its extract is removed.",
+            "End the grant",
+        )
+        project = grant.project
+        back = link("projects", project.slug)
+        return ask_reason(visit.request, act, sent, thing=project.title, detail=project.slug, back=back)
 
 
 @router.post("/grants/{grant_id}/end")

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from tre.errors import Forbidden, InvalidInput, NotFound, TreError
+from tre.errors import Forbidden, InvalidInput, TreError
 from tre.outputs import release, review, service
 from tre.outputs.model import Audience, Choice
 from tre.outputs.review import Ballot, Verdict
+from tre.web.acts import Act, ask_reason, known_act
 from tre.web.form import Form, Problems, Submitted
-from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
+from tre.web.page import NOTHING_SENT, Sent, answer, link, page, see_other
 from tre.web.requests import show, view_of
 from tre.web.session import SignedIn, Visit
 
 router = APIRouter()
-
-
-@dataclass(frozen=True)
-class Act:
-    """One thing done with a reason on a page of its own: its words and the service that does it."""
-
-    title: str
-    explanation: str
-    button: str
-    do: Callable[..., None]
-    done: str
 
 
 ACTS = {
@@ -159,24 +146,19 @@ def act_page(request_id: int, act: str, visit: SignedIn) -> Response:
 
 
 def show_act(visit: Visit, request_id: int, name: str, sent: Sent) -> Response:
-    step, view = known_act(name), view_of(visit, request_id)
+    act, view = known_act(ACTS, name), view_of(visit, request_id)
     if name not in view.actions and not sent.errors:
         raise Forbidden("You cannot do this to the request now.", hint="Its page shows what is possible.")
-    return page(visit.request, "act.html", sent=sent, view=view, step=step)
+    detail, back = f"request {view.id}, version {view.version}", link("requests", view.id)
+    return ask_reason(visit.request, act, sent, thing=view.title, detail=detail, back=back)
 
 
 @router.post("/requests/{request_id}/{act}")
 def take_act(request_id: int, act: str, visit: SignedIn, form: Submitted) -> Response:
-    known = known_act(act)
+    known = known_act(ACTS, act)
     return answer(
         form,
         lambda: known.do(visit.platform.db, visit.actor, request_id, reason=form.text("reason")),
         lambda: see_other("requests", request_id, done=known.done),
         lambda sent: show_act(visit, request_id, act, sent),
     )
-
-
-def known_act(name: str) -> Act:
-    if name not in ACTS:
-        raise NotFound("There is no such page.")
-    return ACTS[name]

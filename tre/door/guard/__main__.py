@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
-import sys
 
-import uvloop
 from aiohttp import web
 
 from tre.door.guard.admin import admin_app
@@ -21,13 +18,11 @@ from tre.door.guard.hub import Hub
 from tre.door.guard.keeper import Keeper, Rhythm
 from tre.door.guard.table import Workspaces
 from tre.door.internal_api import InternalApi, read_secret
-from tre.door.listening import open_private_site, until_signal
+from tre.door.listening import open_private_site, run, until_signal
 from tre.door.places import Places
-from tre.errors import TreError
-from tre.settings import Settings
 
 
-async def serve(places: Places, rhythm: Rhythm) -> None:
+async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     """Run until a signal comes. Raises InvalidInput where a secret or a route cannot be used."""
     api = InternalApi(places.settings.internal_socket, read_secret(places.secret("internal-guard.token")))
     hub = Hub(places.hub_api_url)
@@ -56,15 +51,5 @@ async def serve(places: Places, rhythm: Rhythm) -> None:
         await api.close()
 
 
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    try:
-        uvloop.run(serve(Places(Settings.load()), Rhythm()))
-    except TreError as error:
-        sys.stderr.write(f"{error.message} {error.hint}\n")
-        return error.exit_code
-    return 0
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(run(serve))
