@@ -134,15 +134,15 @@ def _translate(connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Op
     for number, (name, scheme) in enumerate(recipe.schemes().items()):
         records, parameters = _records(recipe, source)
         query = (
-            f"SELECT {_salted('value', recipe.kind_of(name))} AS raw, "  # noqa: S608
+            f"SELECT value AS raw, {_salted('value')} AS salted, "  # noqa: S608
             f"encode({CANONICAL.format(column='value')}) AS canonical "
-            f"FROM (SELECT DISTINCT {quote(name)} AS value FROM {records})"
+            f"FROM (SELECT DISTINCT {_key(quote(name), recipe.kind_of(name))} AS value FROM {records})"
         )
         found = connection.sql(query, params=parameters).to_arrow_table()
         if found["canonical"].null_count:
             incomplete = incomplete or name == recipe.lead
             found = found.filter(found["canonical"].is_valid())
-        connection.register(f"translation_{number}", translation(key, scheme, found["raw"], found["canonical"]))
+        connection.register(f"translation_{number}", translation(key, scheme, found))
     return incomplete
 
 
@@ -157,7 +157,9 @@ def _query(recipe: Recipe, source: Opened, *, leftover: bool) -> tuple[str, dict
     records, parameters = _records(recipe, source)
     tables = {name: f"translation_{number}" for number, name in enumerate(recipe.pseudonymised)}
     chosen = ", ".join(_chosen(recipe, name, tables) for name in recipe.columns)
-    matches = {n: f"{t}.raw = {_salted(f'records.{quote(n)}', recipe.kind_of(n))}" for n, t in tables.items()}
+    matches = {
+        name: _match(table, _key(f"records.{quote(name)}", recipe.kind_of(name))) for name, table in tables.items()
+    }
     joins = [f"LEFT JOIN {table} ON {matches[name]}" for name, table in tables.items()]
     order = "ORDER BY random()"
     origin = f"{records} AS records"
@@ -189,11 +191,20 @@ def _records(recipe: Recipe, source: Opened) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _salted(column: str, kind: str) -> str:
-    """What is joined by. A join that outgrows the memory deals its rows out by a hash of this: unsalted, that would be
-    the same for every project and show in the order of the rows.
+def _match(table: str, key: str) -> str:
+    return f"{table}.raw = {key} AND {table}.salted = {_salted(key)}"
+
+
+def _key(column: str, kind: str) -> str:
+    """An identifier as it is joined by: one type each for numbers and text, whatever the source made of them."""
+    return f"CAST({column} AS {'BIGINT' if kind == 'int' else 'VARCHAR'})"
+
+
+def _salted(key: str) -> str:
+    """Joined by as well. A join that outgrows the memory deals its rows out by a hash of what it joins by: unsalted,
+    that would be the same for every project and show in the order of the rows.
     """
-    return f"xor(CAST({column} AS BIGINT), $salt)" if kind == "int" else f"CAST({column} AS VARCHAR) || $salt::VARCHAR"
+    return f"hash({key}, $salt)"
 
 
 def _literal(path: Path) -> str:

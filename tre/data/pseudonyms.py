@@ -71,17 +71,20 @@ def pseudonyms(key: PseudonymKey, scheme: str, canonical: Iterable[bytes]) -> by
     return bytes(found)
 
 
-def translation(key: PseudonymKey, scheme: str, raw: pa.ChunkedArray, canonical: pa.ChunkedArray) -> pa.Table:
-    """`raw` value → `pseudonym` (text), one row per distinct raw value, in the order of the pseudonyms: that order
-    depends on the key alone, so that the order of rows made from it tells nothing about the source's.
+def translation(key: PseudonymKey, scheme: str, identifiers: pa.Table) -> pa.Table:
+    """`identifiers` (one row per distinct value, `canonical` as bytes) with `pseudonym` (text) in place of `canonical`.
+
+    They come in the order of the pseudonyms: that order depends on the key alone, so that the order of rows made from
+    it tells nothing about the source's.
     """
     import numpy as np
     import pyarrow as pa
 
+    canonical = identifiers["canonical"]
     made = pseudonyms(key, scheme, (item for chunk in canonical.chunks for item in chunk.to_pylist()))
     halves = np.frombuffer(made, dtype=">u8").reshape(-1, 2)
     order = np.argsort(halves[:, 0], kind="stable")
-    text = np.frombuffer(made, dtype=f"V{PSEUDONYM_BYTES}")[order].tobytes().hex()
-    digits = 2 * PSEUDONYM_BYTES
-    names = pa.array([text[start : start + digits] for start in range(0, len(text), digits)], type=pa.string())
-    return pa.table({"raw": raw.take(pa.array(order)), "pseudonym": names})
+    text = np.frombuffer(made, dtype=f"V{PSEUDONYM_BYTES}")[order].tobytes().hex().encode("ascii")
+    ends = pa.array(np.arange(len(order) + 1, dtype=np.int64) * (2 * PSEUDONYM_BYTES))
+    names = pa.LargeStringArray.from_buffers(len(order), ends.buffers()[1], pa.py_buffer(text))
+    return identifiers.drop_columns("canonical").take(pa.array(order)).append_column("pseudonym", names)
