@@ -60,7 +60,7 @@ def unwalled(
     with tempfile.TemporaryDirectory() as folder:
         for name, path in (files or {}).items():
             (Path(folder) / name).symlink_to(path)
-        answers(json.loads(stdin), out, folder)
+        answers(json.loads(stdin), out, Path(folder))
     watch(out.getvalue().encode())
     return b""
 

@@ -17,7 +17,7 @@ from tre.outputs.recomputed import Asked, Computed, Snapshot, recompute
 from tre.outputs.recomputing import memory as memories
 from tre.outputs.recomputing.__main__ import answers
 from tre.outputs.recomputing.memory import Memory, joint_findings, remembered, telling
-from tre.outputs.recomputing.tables import Data, compute, opened
+from tre.outputs.recomputing.tables import Data, compute
 
 GRID = [["sex", "value"], ["F", "30"], ["M", "40"]]
 SPEC: dict[str, Any] = {"rows": ["sex"]}
@@ -137,7 +137,7 @@ def test_of_other_populations_one_table_stands_for_all() -> None:
 
 
 def test_populations_found_clean_are_not_compared_again(snapshot: Snapshot) -> None:
-    data = Data(opened(1 << 30), (str(snapshot.path),), None)
+    data = Data(snapshot.path, None)
     memory = Memory([remembered("r", older(45), [["sex", "value"], ["F", ""], ["M", "25"]])])
     assert compute(SPEC, GRID, data, memory, "sacro") == (True, [])
     assert len(memory.clean) == 1
@@ -164,6 +164,6 @@ def test_answers_come_one_by_one(snapshot: Snapshot) -> None:
     }
     out = io.StringIO()
     with pytest.raises(KeyError):
-        answers(job, out, str(snapshot.path.parent))
+        answers(job, out, snapshot.path.parent)
     assert json.loads(out.getvalue()) == {"verified": True, "findings": []}
     assert joint_findings.__module__ == "tre.outputs.recomputing.memory"

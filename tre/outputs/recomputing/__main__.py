@@ -8,30 +8,42 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
+from pathlib import Path
 from typing import IO, Any
 
+from output_checks.sources import SETTINGS
+
 from .memory import Memory, remembered
-from .tables import Data, compute, opened
+from .tables import Data, compute
 
-INPUT = "/input"
+INPUT = Path("/input")
 
 
-def answers(job: dict[str, Any], out: IO[str], folder: str = INPUT) -> None:
-    connection = opened(job["memory_bytes"])
+def answers(job: dict[str, Any], out: IO[str], folder: Path = INPUT) -> None:
+    # What would take more than half of the memory is put aside in files.
+    SETTINGS["memory_limit"] = f"{job['memory_bytes'] >> 21}MiB"
     memories = {
         name: Memory([remembered(old["name"], old["spec"], old["cells"]) for old in tables])
         for name, tables in job["released"].items()
     }
-    data = {
-        name: Data(connection, tuple(f"{folder}/{file}" for file in held["files"]), held["unit"])
-        for name, held in job["data"].items()
-    }
+    data = {name: Data(gathered(folder, held["files"]), held["unit"]) for name, held in job["data"].items()}
     for table in job["tables"]:
         name = table["dataset"]
         verified, findings = compute(table["spec"], table["cells"], data[name], memories[name], job["profile"])
         line = {"verified": verified, "findings": [finding.to_dict() for finding in findings]}
         out.write(json.dumps(line, default=str) + "\n")
         out.flush()
+
+
+def gathered(folder: Path, files: list[str]) -> Path:
+    """One path for the files of a dataset: its only file, or a folder of its own with links to all of them."""
+    if len(files) == 1:
+        return folder / files[0]
+    together = Path(tempfile.mkdtemp())
+    for name in files:
+        (together / name).symlink_to(folder / name)
+    return together
 
 
 if __name__ == "__main__":

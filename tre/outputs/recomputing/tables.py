@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -30,22 +31,12 @@ MAX_CELLS = 2_000_000
 WRONG = frozenset({"mismatch", "unknown_cell", "unreadable_cell"})
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Data:
-    """One pinned dataset: its Parquet files and the column of its protected unit."""
+    """One pinned dataset: a Parquet file or a folder of them, and the column of its protected unit."""
 
-    connection: duckdb.DuckDBPyConnection
-    files: tuple[str, ...]
+    path: Path
     unit: str | None
-
-    @cached_property
-    def records(self) -> duckdb.DuckDBPyRelation:
-        return self.connection.read_parquet(list(self.files))
-
-
-def opened(memory_bytes: int) -> duckdb.DuckDBPyConnection:
-    """A database that puts aside on disk what would take more than half of the memory."""
-    return duckdb.connect(config=SETTINGS | {"memory_limit": f"{memory_bytes >> 21}MiB"})
 
 
 def compute(
@@ -55,10 +46,10 @@ def compute(
     published = Published(tuple(map(tuple, cells)))
     try:
         table = house_spec(TableSpec.from_dict(spec), data)
-        report = compare_published(table, data.records, published, profile)
+        report = compare_published(table, data.path, published, profile)
         if any(found.rule in WRONG for found in report.findings):
             return False, bounded(report.findings)
-        more = joint_findings(AsPublished(report, published), data.records, memory, profile)
+        more = joint_findings(AsPublished(report, published), data.path, memory, profile)
     except OutputCheckError as error:
         return False, [blocked(str(error), "Correct the specification or write the table again.")]
     except (MemoryError, RecursionError) as error:
@@ -92,7 +83,10 @@ def cells_at_most(spec: TableSpec, data: Data) -> int:
 @lru_cache(maxsize=1000)
 def label_counts(data: Data, names: tuple[str, ...]) -> tuple[int, dict[str, int]]:
     """Rows, and about how many labels each of the named columns has. The data are pinned, so they are asked once."""
-    known = [name for name in names if name in data.records.columns]
-    asked = ", ".join(["count(*)", *(f"approx_count_distinct({quote(name)})" for name in known)])
-    [(rows, *found)] = data.records.aggregate(asked).fetchall()
+    files = str(data.path / "*.parquet") if data.path.is_dir() else str(data.path)
+    with duckdb.connect(config=SETTINGS) as connection:
+        records = connection.read_parquet(files)
+        known = [name for name in names if name in records.columns]
+        asked = ", ".join(["count(*)", *(f"approx_count_distinct({quote(name)})" for name in known)])
+        [(rows, *found)] = records.aggregate(asked).fetchall()
     return int(rows), dict(zip(known, map(int, found), strict=True))
