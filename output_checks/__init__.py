@@ -23,10 +23,7 @@ if TYPE_CHECKING:
     from output_checks.coarsen import coding_limits as coding_limits
     from output_checks.coarsen import finest_quantiles as finest_quantiles
     from output_checks.coarsen import propose_merge as propose_merge
-    from output_checks.differencing import JsonLines as JsonLines
-    from output_checks.differencing import Release as Release
     from output_checks.differencing import compare as compare
-    from output_checks.differencing import remember as remember
     from output_checks.engine import check as check
     from output_checks.errors import BadInput as BadInput
     from output_checks.errors import OutputCheckError as OutputCheckError
@@ -44,21 +41,27 @@ if TYPE_CHECKING:
     from output_checks.kinds import check_components as check_components
     from output_checks.kinds import check_concentration as check_concentration
     from output_checks.kinds import check_correlation as check_correlation
-    from output_checks.kinds import check_implied as check_implied
     from output_checks.kinds import check_lorenz as check_lorenz
-    from output_checks.kinds import check_ratio as check_ratio
-    from output_checks.kinds import check_survival as check_survival
     from output_checks.kinds import check_test as check_test
-    from output_checks.kinds import coarse_survival as coarse_survival
+    from output_checks.linked import Linked as Linked
+    from output_checks.linked import protect_linked as protect_linked
     from output_checks.mitigate import Mitigated as Mitigated
     from output_checks.models import check_model as check_model
     from output_checks.notebook import crosstab as crosstab
     from output_checks.notebook import groupby as groupby
     from output_checks.notebook import pivot_table as pivot_table
     from output_checks.protecting import protect as protect
+    from output_checks.ratios import check_implied as check_implied
+    from output_checks.ratios import check_ratio as check_ratio
+    from output_checks.releases import JsonLines as JsonLines
+    from output_checks.releases import Release as Release
+    from output_checks.releases import remember as remember
     from output_checks.report import Report as Report
     from output_checks.session import Session as Session
     from output_checks.spec import TableSpec as TableSpec
+    from output_checks.survival import check_life_table as check_life_table
+    from output_checks.survival import check_survival as check_survival
+    from output_checks.survival import coarse_survival as coarse_survival
     from output_checks.texts import check_text as check_text
     from output_checks.verdict import Verdict as Verdict
     from output_checks.where import col as col
@@ -69,10 +72,11 @@ _HOME = {
     "propose_merge": "coarsen",
     "read_acro": "acro",
     "write_acro": "acro",
-    "check_survival": "kinds",
-    "coarse_survival": "kinds",
-    "check_ratio": "kinds",
-    "check_implied": "kinds",
+    "check_survival": "survival",
+    "coarse_survival": "survival",
+    "check_life_table": "survival",
+    "check_ratio": "ratios",
+    "check_implied": "ratios",
     "check_concentration": "kinds",
     "check_lorenz": "kinds",
     "check_correlation": "kinds",
@@ -93,11 +97,12 @@ _HOME = {
     "Audit": "auditing",
     "BadInput": "errors",
     "Finding": "findings",
-    "JsonLines": "differencing",
+    "Linked": "linked",
+    "JsonLines": "releases",
     "Mitigated": "mitigate",
     "OutputCheckError": "errors",
     "Profile": "appetites",
-    "Release": "differencing",
+    "Release": "releases",
     "Report": "report",
     "TableSpec": "spec",
     "Unreadable": "errors",
@@ -112,7 +117,8 @@ _HOME = {
     "col": "where",
     "profiles": "appetites",
     "protect": "protecting",
-    "remember": "differencing",
+    "protect_linked": "linked",
+    "remember": "releases",
     "verify": "certificates",
 }
 _MODULES = ("published",)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from output_checks.errors import BadInput, Unreadable, Unsafe
-from output_checks.mitigate import Mitigated
 from output_checks.report import Report
 from output_checks.session import Item, Session
 
@@ -35,7 +34,8 @@ CHECKS = {
 }  # fmt: skip
 STATBARNS = {
     "count": "Frequencies", "units": "Frequencies", "sum": "LinearAggregations", "mean": "LinearAggregations",
-    "median": "Position", "std": "Shape", "min": "EndPoints", "max": "EndPoints", "mode": "Mode",
+    "median": "Position", "std": "Shape", "skew": "Shape", "kurt": "Shape", "min": "EndPoints", "max": "EndPoints",
+    "mode": "Mode",
 }  # fmt: skip
 MAX_JSON = 32 * 2**20
 
@@ -86,8 +86,8 @@ def write_acro(session: Session, folder: str | Path, *, version: str = "1.0") ->
 
 
 def _file(item: Item) -> tuple[str, bytes]:
-    thing = item.thing if isinstance(item.thing, Mitigated) else item.report.suppress() if item.report else None
-    if isinstance(thing, Mitigated):
+    thing = item.table or (item.report.suppress() if item.report else None)
+    if thing is not None:
         layout = "wide" if thing.report.spec.columns and thing.report.spec.rows else "long"
         return f"{item.name}.csv", thing.to_csv(layout=layout).encode()
     verdict = getattr(item.thing, "verdict", item.thing)
@@ -106,7 +106,7 @@ def _record(item: Item, written: tuple[str, bytes], version: str) -> dict[str, A
         "files": [{"name": written[0], "sdc": {"summary": {k: len(v) for k, v in cells.items()}, "cells": cells}}],
         "outcome": outcome,
         "command": item.title,
-        "summary": summary if not item.mitigated else f"{summary}; {item.thing.what}",
+        "summary": summary if item.table is None else f"{summary}; {item.table.what}",
         "timestamp": dt.datetime.now(dt.UTC).isoformat(),
         "comments": [item.title] if item.title else [],
         "exception": item.context,
@@ -119,7 +119,7 @@ def _record(item: Item, written: tuple[str, bytes], version: str) -> dict[str, A
             "dependent": spec.values if spec and spec.values else "unknown",
             "independent": list(spec.dimensions) if spec else [],
         }
-    elif cells and isinstance(item.thing, Mitigated):
+    elif cells and item.mitigated:
         record["files"][0]["sdc"]["summary"]["suppressed"] = True
     return record
 

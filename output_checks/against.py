@@ -1,8 +1,8 @@
 """A published table against the data that it claims to show, cell by cell.
 
 Decides for each published cell whether it is equal, suppressed, rounded as declared, a total of what is shown,
-or different; whether something disclosive was published; and whether suppressed cells can be worked out. This
-is how a submitted table becomes *verified*. Leaves evidence to `check` and reading files to `published`.
+or different, and whether something disclosive was published. This is how a submitted table becomes *verified*.
+Leaves evidence to `check`, reading files to `published` and what follows from published cells to `inference`.
 """
 
 from __future__ import annotations
@@ -12,20 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from output_checks.appetites import Profile
-from output_checks.attacker import recoverable
 from output_checks.cells import Evidence
 from output_checks.engine import check
-from output_checks.equations import percent_groups, sums
 from output_checks.errors import Unreadable
 from output_checks.findings import Finding
+from output_checks.inference import NEAR, worked_out
 from output_checks.layout import cell_keys, label_text, parse_label
 from output_checks.published import TOTALS, Published, PublishedCell, cell, read
-from output_checks.report import BY_ID, Report
+from output_checks.report import Report
 from output_checks.spec import MISSING, TableSpec
-from output_checks.totals import expected_values, rounded
-
-NEAR = 1e-9
-HOUSE_BASE = 5
+from output_checks.totals import expected_values
 
 
 def compare_published(
@@ -71,7 +67,7 @@ def compare(report: Report, cells: list[PublishedCell]) -> Report:
     accepted, found = _values(report, shown)
     problems += found
     problems += _unsuppressed(report, shown, accepted)
-    problems += _worked_out(report, shown)
+    problems += worked_out(report, shown)
     severities = {rule: (severity, mask) for rule, (severity, mask) in report.masks.items() if severity != "fail"}
     return replace(report, masks=severities, extra=(*report.extra, *problems))
 
@@ -183,67 +179,6 @@ def _harmless(report: Report, i: int, c: PublishedCell) -> bool:
     return is_total and c.value is not None and abs(float(c.value) - truth) > c.slack + NEAR * max(1.0, abs(truth))
 
 
-def _worked_out(report: Report, shown: dict[int, PublishedCell]) -> list[Finding]:
-    """Suppressed cells that follow from what is shown."""
-    import numpy as np
-
-    e = report.evidence
-    if e.spec.totals == "shown":
-        return []  # `_values` has seen that everything shown follows from cells that are shown
-    unknown = e.published.copy()
-    exact = np.zeros(len(e), dtype=bool)
-    for i, c in shown.items():
-        unknown[i] = False
-        if c.value is None:
-            continue
-        truth = float(e.value[i]) if e.mode is None else float("nan")
-        exact[i] = abs(float(c.value) - truth) <= c.slack + NEAR * max(1.0, abs(truth))
-    system = sums(e)
-    rough = e.spec.rounded_by is not None and e.spec.rounded_by[1] >= (report.profile.round_base or HOUSE_BASE)
-    if e.spec.rounded_by is not None and not rough:
-        exact = e.published & ~unknown  # so fine a rounding hides nothing
-    true_totals = exact[system.total] | unknown[system.total]
-    keep = true_totals[system.equation] if len(system) else np.zeros(0, dtype=bool)
-    if not rough and not true_totals.all() and len(system):
-        numbers = np.cumsum(true_totals) - 1
-        system = type(system)(numbers[system.equation[keep]], system.member[keep], system.total[true_totals])
-    found = np.zeros(len(e), dtype=bool) if rough else recoverable(system, unknown)
-    found |= _percent_gaps(e, unknown, exact)
-    return [_recovered(report, i) for i in (found & report.primary).nonzero()[0].tolist()]
-
-
-def _percent_gaps(e: Evidence, unknown: Any, exact: Any) -> Any:
-    """Percentages that are what is missing to 100."""
-    import numpy as np
-
-    group = percent_groups(e)
-    found = np.zeros(len(e), dtype=bool)
-    if not (group >= 0).any():
-        return found
-    gaps = np.bincount(group[(group >= 0) & unknown], minlength=int(group.max()) + 1)
-    told = np.bincount(group[(group >= 0) & exact], minlength=int(group.max()) + 1)
-    alone = (gaps == 1) & (told > 0)
-    inside = (group >= 0) & unknown
-    found[inside] = alone[group[inside]]
-    return found
-
-
-def _recovered(report: Report, i: int) -> Finding:
-    rules = [rule for rule, (severity, mask) in report.masks.items() if severity == "fail" and mask[i]]
-    return Finding(
-        "recoverable",
-        "fail",
-        f"The suppressed cell ({', '.join(BY_ID[rule].id for rule in rules)}) follows exactly from what is published.",
-        "Use totals of the published cells (and declare totals: shown), suppress a further cell in the same row and "
-        "column, or leave totals out.",
-        cell=report._labels(i, 0, len(report.spec.dimensions)),
-        evidence=report.shown_evidence(i),
-    )
-
-
 def _about(c: PublishedCell, rule: str, why: str, remedy: str = "Write the table again.") -> Finding:
     where = {"line": c.place[0], "column": c.place[1]} if c.place[0] else {}
     return Finding(rule, "fail", why, remedy, cell=dict(c.labels), evidence={"published": c.text, **where})
-
-
-__all__ = ["compare", "compare_published", "named", "place", "rounded"]

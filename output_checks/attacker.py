@@ -12,8 +12,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from output_checks.equations import Sums
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -54,6 +52,49 @@ def null_vector(system: Any, seed: int) -> np.ndarray:
     return np.asarray(start)
 
 
+def told_by_one(matrix: Any, alone: Any, *, seed: int = 1) -> list[tuple[int, int]]:
+    """Pairs (i, j) of columns: whoever knows the value of the unknown cell i, marked in `alone`, can work out j.
+
+    That is so exactly where every solution of the homogeneous system has the same quotient of the two: their rows in
+    a few random null vectors are then parallel. Cells that anybody can work out are no such pairs, nor is a total
+    whose lone contributor is the same one.
+    """
+    import numpy as np
+
+    matrix, alone = matrix.tocsr(), np.asarray(alone, dtype=bool)
+    used = matrix[np.diff(matrix.indptr) > 0]
+    if not alone.any() or not used.shape[0]:
+        return []
+    free = np.stack([null_vector(used, seed + k) for k in range(3)], axis=1)
+    size = np.abs(free).max(axis=1)
+    there = np.flatnonzero(size >= TOLERANCE)
+    lead = np.take_along_axis(free, np.abs(free).argmax(axis=1)[:, None], axis=1)[there]
+    rows = free[there] / lead
+    who = _contributors(matrix, alone)[there]
+    pairs: list[tuple[int, int]] = []
+    for k in np.flatnonzero(alone[there]).tolist():
+        same = np.flatnonzero((np.abs(rows - rows[k]).max(axis=1) < 1e-6) & (who != who[k]))
+        pairs += [(int(there[k]), int(there[j])) for j in same.tolist()]
+    return pairs
+
+
+def _contributors(matrix: Any, alone: np.ndarray) -> np.ndarray:
+    """A number per column; lone contributors of a total and of one of its parts are the same person and have one."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    entries = matrix.tocoo()
+    among = alone[entries.col]
+    rows, columns, signs = entries.row[among], entries.col[among], entries.data[among]
+    total_of = np.full(matrix.shape[0], -1, dtype=np.int64)
+    total_of[rows[signs < 0]] = columns[signs < 0]
+    parts = (signs > 0) & (total_of[rows] >= 0)
+    n = matrix.shape[1]
+    links = csr_matrix((np.ones(parts.sum()), (columns[parts], total_of[rows[parts]])), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1])
+
+
 def _peel(matrix: Any) -> list[int]:
     """Unknowns found one after the other from equations with a single unknown left."""
     import numpy as np
@@ -73,23 +114,3 @@ def _peel(matrix: Any) -> list[int]:
             if left[other] == 1:
                 queue.append(other)
     return list(done)
-
-
-def recoverable(sums: Sums, unknown: np.ndarray) -> np.ndarray:
-    """Mask over all cells: unknown ones whose value the sums fix. `unknown` is a mask over all cells."""
-    import numpy as np
-    from scipy.sparse import csr_matrix
-
-    out = np.zeros(len(unknown), dtype=bool)
-    where = np.flatnonzero(unknown)
-    if not len(where) or not len(sums):
-        return out
-    column = np.full(len(unknown), -1, dtype=np.int64)
-    column[where] = np.arange(len(where))
-    rows = np.concatenate([sums.equation, np.arange(len(sums))])
-    cells = np.concatenate([sums.member, sums.total])
-    signs = np.concatenate([np.ones(len(sums.member)), -np.ones(len(sums))])
-    inside = column[cells] >= 0
-    matrix = csr_matrix((signs[inside], (rows[inside], column[cells[inside]])), shape=(len(sums), len(where)))
-    out[where] = determined(matrix)
-    return out

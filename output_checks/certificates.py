@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,38 +23,34 @@ from output_checks.verdict import Verdict
 if TYPE_CHECKING:
     import numpy as np
 
-    from output_checks.mitigate import Mitigated
+    from output_checks.protecting import Proof
 
 VERSION = 1
 
 
-def certify(table: Mitigated, raw: bytes) -> dict[str, Any]:
-    """The certificate of a protected table as written in `raw` (long CSV). Raises Unsafe if no proof is found."""
+def certify(
+    proof: Proof, raws: Sequence[bytes], *, total: str, parents: dict[str, dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """The certificate of protected tables as written in `raws` (long CSV). Raises Unsafe if no proof is found."""
     import numpy as np
 
-    if table.proof is None:
-        raise BadInput("has no proof.", field="table", remedy='Make it with protect or suppress(totals="keep").')
-    problem, pattern = table.proof.problem, table.proof.pattern
+    problem, pattern = proof.problem, proof.pattern
     where = np.flatnonzero(pattern.suppressed)
     need = problem.needed[where]
-    fillings = exact_fillings(problem, where, pattern.fillings, need)
-    chosen, pairs = choose(fillings, need)
-    e = table.report.evidence
-    names = [_cell_name(e, i) for i in np.flatnonzero(e.published)[where].tolist()]
+    chosen, pairs = choose(exact_fillings(problem, where, pattern.fillings, need), need)
+    shown = np.flatnonzero(~problem.hidden[where])
     body = {
         "version": VERSION,
         "kind": "whole" if problem.whole else "decimal",
-        "total": e.spec.total,
-        "parents": {
-            a.name: {str(c): str(p) for c, p in a.parents.items() if p is not None} for a in e.axes if a.parents
-        },
-        "tables": [hashlib.sha256(raw).hexdigest()],
-        "cells": names,
-        "required": [_plain(n, problem.whole) for n in need.tolist()],
-        "fillings": [[_plain(v, problem.whole) for v in filling.tolist()] for filling in chosen],
-        "witnesses": pairs,
+        "total": total,
+        "parents": parents or {},
+        "tables": [hashlib.sha256(raw).hexdigest() for raw in raws],
+        "cells": [proof.names[i] for i in where[shown].tolist()],
+        "required": [_plain(n, problem.whole) for n in need[shown].tolist()],
+        "fillings": [[_plain(v, problem.whole) for v in filling[shown].tolist()] for filling in chosen],
+        "witnesses": [pairs[i] for i in shown.tolist()],
     }
-    verdict = verify(body, raw)
+    verdict = verify(body, *raws)
     if verdict.status != "pass":
         raise Unsafe(f"No proof was found: {verdict.findings[0].why}", findings=verdict.findings)
     return body
@@ -242,11 +239,6 @@ def _number(value: Any) -> Fraction:
 
 def _plain(value: float, whole: bool) -> Any:
     return int(value) if whole and float(value).is_integer() else value
-
-
-def _cell_name(e: Any, i: int) -> dict[str, str]:
-    labels = {axis.name: axis.text(int(e.codes[i, j]), e.spec.total) for j, axis in enumerate(e.axes)}
-    return {name: text for name, text in labels.items() if text != e.spec.total}
 
 
 def _load(certificate: Any) -> dict[str, Any]:

@@ -78,6 +78,10 @@ def _audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tables", nargs="+", help="long CSV: a column per dimension, then the value")
     parser.add_argument("--total", default="Total", help="the word for totals")
     parser.add_argument("--width", type=float, default=0.0, help="feasible intervals narrower than this are reported")
+    parser.add_argument("--close", type=float, default=0.1, help="sums known to within this share are reported")
+    parser.add_argument("--rounding", default="", help="what was done to the values: round:5 or midpoint:6")
+    parser.add_argument("--totals", default="true", choices=["true", "shown"], help="shown: totals of what is shown")
+    parser.add_argument("--decimal", action="store_true", help="cells need not be whole numbers")
     parser.add_argument("--no-intervals", action="store_true", help="equations only")
     parser.add_argument("--negative", action="store_true", help="cells may be negative")
     parser.add_argument("--hierarchies", help="JSON file: dimension → {parent: [children]}")
@@ -123,7 +127,8 @@ def _run_audit(options: Any) -> int:
 
     found = audit(
         *options.tables, total=options.total, width=options.width, intervals=not options.no_intervals,
-        negative=options.negative, parents=_parents(options.hierarchies),
+        negative=options.negative, parents=_parents(options.hierarchies), rounding=options.rounding,
+        totals=options.totals, whole=not options.decimal, close=options.close,
     )  # fmt: skip
     lines = [f"{found.status}: {len(found.names)} of {found.cells} cells are suppressed"]
     lines += [f"  {f.severity} {f.rule} {f.cell}: {f.why}" for f in found.findings]
@@ -161,8 +166,9 @@ def _run_protect(options: Any) -> int:
 
 
 def _run_compare(options: Any) -> int:
-    from output_checks.differencing import JsonLines, compare, remember
+    from output_checks.differencing import compare
     from output_checks.engine import check
+    from output_checks.releases import JsonLines, remember
     from output_checks.spec import TableSpec
 
     spec, store = TableSpec.read(options.spec), JsonLines(options.store)

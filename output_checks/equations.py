@@ -38,6 +38,17 @@ def sums(e: Evidence) -> Sums:
     return _sums_among(e, shown)
 
 
+def equations(system: Sums, cells: int) -> Any:
+    """The sums as a sparse matrix over all cells: +1 for parts, -1 for the total."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    rows = np.concatenate([system.equation, np.arange(len(system))])
+    columns = np.concatenate([system.member, system.total])
+    signs = np.concatenate([np.ones(len(system.member)), -np.ones(len(system))])
+    return csr_matrix((signs, (rows, columns)), shape=(len(system), cells))
+
+
 def percent_groups(e: Evidence) -> np.ndarray:
     """For percentages: the group in which each published base cell's percentages add up to 100; -1 elsewhere."""
     import numpy as np

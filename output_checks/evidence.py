@@ -23,7 +23,7 @@ from output_checks.layout import (
 )
 from output_checks.query import Records, Set, evidence_sql, holistic_sql, mode_sql
 from output_checks.sources import Source, attach, no_nan
-from output_checks.spec import TableSpec
+from output_checks.spec import EXTREMES, SHAPES, TableSpec
 from output_checks.values import finish
 
 
@@ -212,8 +212,8 @@ def _holistic(
         raw["x"] = np_objects(raw["x"])
     elif spec.quantile is not None:
         raw = source.run(holistic_sql(records, every, f"quantile_cont(v, {spec.quantile!r})"))
-    elif spec.statistic in ("std", "min", "max"):
-        name = {"std": "stddev_samp"}.get(spec.statistic, spec.statistic)
+    elif spec.statistic in (*SHAPES, *EXTREMES):
+        name = {"std": "stddev_samp", "skew": "skewness", "kurt": "kurtosis"}.get(spec.statistic, spec.statistic)
         raw = source.run(holistic_sql(records, every, f"{name}(v)"))
     else:
         return {}

@@ -1,31 +1,42 @@
 """Figures by the data that they hold.
 
-Decides whether what is drawn is microdata (points, outliers), small counts (bars of a histogram) or something
-a checker must see the numbers behind. Reads matplotlib figures, or the figure's data as plain values. What is
-not known is blocked. Source: SDC Handbook on graphs, SACRO statbarns 1 and 5.
+Decides whether what is drawn is microdata (points, outliers), small counts (bars of a histogram, numbers written
+beside them) or something a checker must see the numbers behind. Reads matplotlib figures, the figure's data as plain
+values, and written SVG and PNG. What is not known is blocked. Source: SDC Handbook on graphs, SACRO statbarns 1 and 5.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from output_checks.appetites import Profile, load
+from output_checks.errors import Unreadable
 from output_checks.findings import Finding
 from output_checks.rules import below_limit
 from output_checks.verdict import Verdict
 
-KINDS = ("histogram", "bars", "scatter", "residuals", "line", "density", "box", "image", "pie", "unknown")
+KINDS = ("histogram", "bars", "scatter", "residuals", "line", "density", "box", "image", "pie", "text", "unknown")
+WHOLE = re.compile(r"\(?\s*\d{1,6}\s*\)?")
 
 
 def check_figure(figure: Any, *, profile: str | Profile = "sacro") -> Verdict:
-    """Judges a matplotlib figure (or axes), or data as a list of {"kind": …, "values": …, "counts": …}.
+    """Judges a matplotlib figure (or axes), data as a list of {"kind": …, "values": …, "counts": …}, or the bytes or
+    path of a written SVG or PNG.
 
-    kind is one of histogram, bars, scatter, residuals, line, density, box, image, pie. `counts` are the
-    records behind each value.
+    kind is one of histogram, bars, scatter, residuals, line, density, box, image, pie, text. `counts` are the records
+    behind each value. An SVG is judged by the data that can be measured in it; a PNG without anything beside its
+    picture is for review, because only eyes can read it.
     """
     house = load(profile)
-    series = list(_series(figure))
+    try:
+        series = list(_series(figure))
+    except Unreadable as problem:
+        why = f"The file cannot be checked: {problem.message}"
+        return Verdict("figure", (Finding("unreadable", "fail", why, problem.remedy),), house.id)
     findings = [finding for item in series for finding in _judge(item, house)]
     if not series:
         findings.append(Finding("unreadable", "fail", "Nothing in the figure can be checked.", "Give its data."))
@@ -35,6 +46,9 @@ def check_figure(figure: Any, *, profile: str | Profile = "sacro") -> Verdict:
 
 def _series(figure: Any) -> Iterator[dict[str, Any]]:
     """What the figure holds, as plain values."""
+    if isinstance(figure, bytes | str | Path):
+        yield from _written(figure)
+        return
     if isinstance(figure, dict):
         figure = [figure]
     if isinstance(figure, list | tuple):
@@ -44,8 +58,38 @@ def _series(figure: Any) -> Iterator[dict[str, Any]]:
             yield {**item, "values": values} if known else {"kind": "unknown", "values": [], "what": repr(item)[:40]}
         return
     axes = getattr(figure, "axes", None)
-    for ax in [axes] if hasattr(axes, "patches") else list(axes or ()):
+    if hasattr(axes, "patches"):
+        yield from _axes(axes)
+        return
+    for ax in list(axes or ()):
         yield from _axes(ax)
+    if axes:
+        yield from _beside(figure, [figure.patch, *axes])
+
+
+def _written(figure: bytes | str | Path) -> Iterator[dict[str, Any]]:
+    """What can be measured in a written figure. Raises Unreadable for anything that could carry more."""
+    from output_checks.png import SIGNATURE, read_png
+    from output_checks.svg import read_svg
+
+    try:
+        raw = figure if isinstance(figure, bytes) else Path(figure).read_bytes()
+    except OSError as problem:
+        raise Unreadable(f"no file ({problem.strerror}).", field="figure", remedy="Check the path.") from None
+    if raw.startswith(SIGNATURE):
+        yield {"kind": "image", "values": list(read_png(raw).shape[:2])}
+        return
+    drawn = read_svg(raw)
+    bars = sorted(drawn.bars, key=lambda bar: bar.start)
+    if bars:
+        heights = [round(bar.height, 4) for bar in bars]
+        touching = all(abs(a.stop - b.start) < 1e-3 * (a.stop - a.start) for a, b in itertools.pairwise(bars))
+        yield {"kind": "histogram" if touching or _are_counts(heights) else "bars", "values": heights}
+    if drawn.markers:
+        yield {"kind": "scatter", "values": [0.0] * drawn.markers}
+    for points in drawn.curves:
+        yield {"kind": "line", "values": [0.0] * points}
+    yield from _texts(drawn.words)
 
 
 def _axes(ax: Any) -> Iterator[dict[str, Any]]:
@@ -56,15 +100,45 @@ def _axes(ax: Any) -> Iterator[dict[str, Any]]:
         if isinstance(container, BarContainer):
             barred.update(map(id, container.patches))
             yield _bars(container)
-    loose = [patch for patch in ax.patches if id(patch) not in barred]
-    for patch in loose:
-        yield _patch(patch)
+    for patch in ax.patches:
+        if id(patch) not in barred:
+            yield _patch(patch)
     for line in ax.lines:
         yield _line(line)
     for collection in ax.collections:
         yield _collection(collection)
     for image in ax.images:
         yield {"kind": "image", "values": _numbers(image.get_array())}
+    known = [ax.patch, *ax.patches, *ax.lines, *ax.collections, *ax.images, *ax.spines.values(), ax.xaxis, ax.yaxis]
+    yield from _beside(ax, known)
+
+
+def _beside(artist: Any, known: list[Any]) -> Iterator[dict[str, Any]]:
+    """Words, insets and whatever else was added by hand; what is not known is blocked."""
+    seen = set(map(id, known))
+    words = []
+    for child in artist.get_children():
+        if id(child) in seen or not child.get_visible():
+            continue
+        name = type(child).__name__
+        if hasattr(child, "get_text") and hasattr(child, "get_rotation"):
+            words.append(str(child.get_text()))
+        elif name == "Legend":
+            words += [str(text.get_text()) for text in child.get_texts()]
+        elif hasattr(child, "containers"):
+            yield from _axes(child)
+        else:
+            yield {"kind": "unknown", "values": [], "what": name}
+    yield from _texts(words)
+
+
+def _texts(words: list[str]) -> Iterator[dict[str, Any]]:
+    for text in filter(str.strip, words):
+        yield {"kind": "text", "values": [text]}
+
+
+def _are_counts(values: list[float]) -> bool:
+    return bool(values) and all(v == int(v) and v >= 0 for v in values if v == v)
 
 
 def _bars(container: Any) -> dict[str, Any]:
@@ -76,8 +150,7 @@ def _bars(container: Any) -> dict[str, Any]:
     touching = len(patches) > 1 and all(
         abs(a + w - b) <= 1e-6 * max(abs(w), 1e-12) for a, w, b in zip(starts, widths, starts[1:], strict=False)
     )
-    whole = bool(values) and all(v == int(v) and v >= 0 for v in values if v == v)
-    return {"kind": "histogram" if whole or touching else "bars", "values": values}
+    return {"kind": "histogram" if touching or _are_counts(values) else "bars", "values": values}
 
 
 def _patch(patch: Any) -> dict[str, Any]:
@@ -123,6 +196,8 @@ def _judge(item: dict[str, Any], house: Profile) -> Iterator[Finding]:
         if values:
             yield _one("microdata", "fail", f"{len(values)} single points are drawn; each may be one person.",
                        "Draw binned counts or a smooth curve instead.", item)  # fmt: skip
+    elif kind == "text":
+        yield from _said(item, house)
     elif kind == "unknown":
         yield _one("unknown_artist", "fail", f"{item.get('what', 'Something')} in the figure cannot be checked.",
                    "Draw it otherwise, or give the figure's data.", item)  # fmt: skip
@@ -134,6 +209,18 @@ def _judge(item: dict[str, Any], house: Profile) -> Iterator[Finding]:
     else:
         yield _one("no_counts", "review", f"The figure ({kind}) does not say how many records are behind its values.",
                    "Give the underlying counts with it.", item)  # fmt: skip
+
+
+def _said(item: dict[str, Any], house: Profile) -> Iterator[Finding]:
+    """Words in the figure: as any text, and a lone whole number is taken for a count."""
+    from output_checks.texts import check_text
+
+    text = str(item["values"][0])
+    for finding in check_text(text, profile=house).findings:
+        if finding.severity == "fail":
+            yield _one(finding.rule, "fail", f"The words {text[:40]!r}: {finding.why}", finding.remedy, item)
+    if WHOLE.fullmatch(text.strip()) and (n := int(text.strip("() "))) > 0 and below_limit(n, house.threshold):
+        yield _one("threshold", "fail", f"The figure is labelled {n}, a count that is too small.", "Remove it.", item)
 
 
 def _counted(item: dict[str, Any], counts: Any, house: Profile) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 from output_checks.errors import BadInput, Unreadable
-from output_checks.published import MAX_BYTES, Published, read
+from output_checks.published import MAX_BYTES, THOUSANDS, Published, read
 
 if TYPE_CHECKING:
     from output_checks.mitigate import Mitigated
@@ -26,21 +26,24 @@ SAFE_PARTS = re.compile(
     r"\[Content_Types\]\.xml|_rels/\.rels|docProps/(app|core)\.xml|xl/(workbook|styles|sharedStrings)\.xml|"
     r"xl/_rels/workbook\.xml\.rels|xl/theme/theme1\.xml|xl/worksheets/sheet1\.xml"
 )
+SHOWN = re.compile(r"-?\d(?:\d|(?P<comma>,))*(?:\.(?P<decimals>\d{1,12}))?%?")
 TEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}"}
 
 
-def encode(table: Mitigated, kind: str, layout: str = "long") -> bytes:
+def encode(table: Mitigated, kind: str, layout: str = "long", like: Any = None) -> bytes:
     """The table as bytes of a format (csv, xlsx, parquet, html, tex). Raises BadInput for another."""
     from output_checks.writing import csv_text
 
-    text = csv_text(table, layout)
+    text = csv_text(table, layout, like)
     if kind == "csv":
         return text.encode()
     rows = list(csv.reader(io.StringIO(text)))
+    spec = table.report.spec
+    labels = len(spec.dimensions if layout == "long" and like is None else spec.rows) or 1
     makers = {"xlsx": _xlsx, "parquet": _parquet, "html": _html, "tex": _tex}
     if kind not in makers:
         raise BadInput(f"{kind!r} is not known.", field="format", remedy=f"Use one of {', '.join(KINDS)}.")
-    return makers[kind](rows)
+    return makers[kind](rows, labels)
 
 
 def decode(raw: bytes, kind: str) -> Published:
@@ -67,7 +70,23 @@ def _number(text: str) -> Any:
         return text or None
 
 
-def _xlsx(rows: list[list[str]]) -> bytes:
+def _label(text: str, row: int) -> tuple[Any, str]:
+    """Labels stay text (`007` is no seven) but for plain whole numbers below the header."""
+    return (int(text) if row > 1 and re.fullmatch(r"0|-?[1-9]\d{0,14}", text) else text or None), "General"
+
+
+def _formatted(text: str) -> tuple[Any, str]:
+    """A text as a spreadsheet has it: the number, and the format that shows it as it was written."""
+    shown = SHOWN.fullmatch(text)
+    if not shown or (shown["comma"] and not THOUSANDS.fullmatch(text.removesuffix("%"))):
+        return _number(text), "General"
+    decimals = len(shown["decimals"] or "")
+    value = _number(text.removesuffix("%").replace(",", ""))
+    form = ("#,##0" if shown["comma"] else "0") + ("." + "0" * decimals if decimals else "")
+    return value, form + ('"%"' if text.endswith("%") else "")
+
+
+def _xlsx(rows: list[list[str]], labels: int) -> bytes:
     from openpyxl import Workbook  # type: ignore[import-untyped]
 
     book = Workbook()
@@ -75,7 +94,9 @@ def _xlsx(rows: list[list[str]]) -> bytes:
     for number, row in enumerate(rows, start=1):
         for column, text in enumerate(row, start=1):
             cell = sheet.cell(number, column)
-            cell.value = text if number == 1 else _number(text)
+            cell.value, cell.number_format = (
+                _label(text, number) if number == 1 or column <= labels else _formatted(text)
+            )
             if isinstance(cell.value, str):
                 cell.data_type = "s"  # a label that looks like a formula stays a label
     out = io.BytesIO()
@@ -107,18 +128,19 @@ def _read_xlsx(raw: bytes) -> Published:
     return Published(tuple(tuple(_text(value) for value in row) for row in sheet.iter_rows(values_only=True)))
 
 
-def _parquet(rows: list[list[str]]) -> bytes:
+def _parquet(rows: list[list[str]], labels: int) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     head, *body = rows
     columns = list(zip(*body, strict=True)) if body else [() for _ in head]
-    arrays = [pa.array(column, pa.string()) for column in columns[:-1]]
-    last = [_number(text) for text in (columns[-1] if columns else ())]
-    plain = all(value is None or isinstance(value, int | float) for value in last)
-    floats = any(isinstance(value, float) for value in last)
-    kind = (pa.float64() if floats else pa.int64()) if plain else pa.string()
-    arrays.append(pa.array(last if plain else [None if v is None else str(v) for v in last], kind))
+    arrays = [pa.array(column, pa.string()) for column in columns[:labels]]
+    for column in columns[labels:]:
+        values = [_number(text) for text in column]
+        plain = all(value is None or isinstance(value, int | float) for value in values)
+        floats = any(isinstance(value, float) for value in values)
+        kind = (pa.float64() if floats else pa.int64()) if plain else pa.string()
+        arrays.append(pa.array(values if plain else [text or None for text in column], kind))
     out = io.BytesIO()
     pq.write_table(pa.table(arrays, names=head), out)
     return out.getvalue()
@@ -145,7 +167,7 @@ def _text(value: Any) -> str:
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def _html(rows: list[list[str]]) -> bytes:
+def _html(rows: list[list[str]], labels: int) -> bytes:
     head, *body = rows
     top = "".join(f"<th>{escape(text)}</th>" for text in head)
     lines = "\n".join("<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in body)
@@ -197,13 +219,13 @@ def _read_html(raw: bytes) -> Published:
     return Published(tuple(map(tuple, parser.rows)))
 
 
-def _tex(rows: list[list[str]]) -> bytes:
+def _tex(rows: list[list[str]], labels: int) -> bytes:
     for row in rows:
         for text in row:
             if set(text) & set("\\~^\n\r"):
                 raise BadInput(f"{text!r} cannot be written as LaTeX.", field="labels", remedy="Rename the label.")
     lines = [" & ".join("".join(TEX.get(c, c) for c in text) for text in row) + r" \\" for row in rows]
-    columns = "l" * (len(rows[0]) - 1) + "r"
+    columns = "l" * labels + "r" * (len(rows[0]) - labels)
     return "\n".join([rf"\begin{{tabular}}{{{columns}}}", *lines, r"\end{tabular}", ""]).encode()
 
 

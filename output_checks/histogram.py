@@ -1,25 +1,37 @@
 """Histograms whose bars stand for enough people.
 
-Decides bins, counts and what is drawn. Only safe bars are drawn and only they are in the file; the picture is
-a bitmap without metadata. Leaves judging counts to `check`.
+Decides bins and counts. Edges that are made here are round numbers, because the least and greatest value of the
+data would be those of single people. Leaves judging counts to `check`, drawing and proof to `bars`.
 """
 
 from __future__ import annotations
 
-import io
-from dataclasses import dataclass
-from typing import Any
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from output_checks.appetites import Profile
 from output_checks.engine import check
-from output_checks.errors import BadInput, Unsafe
+from output_checks.errors import BadInput
+from output_checks.findings import Finding
 from output_checks.report import Report
+from output_checks.rules import below_limit
 from output_checks.spec import TableSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from output_checks.bars import Bars
+
+STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Edges (n + 1) and the report on the n bars; `figure()` draws the safe bars, `png()` gives their bytes."""
+    """Edges (n + 1) and the report on the n bars. `suppress()`, `round(base)` and `midpoint(base)` give the figure
+    that may leave.
+    """
 
     column: str
     edges: tuple[float, ...]
@@ -32,53 +44,32 @@ class Histogram:
     @property
     def counts(self) -> list[int]:
         """Records per bar, unprotected."""
-        found = {cell.row["bin"]: int(cell.value) for cell in self.report.cells}
-        return [found.get(i, 0) for i in range(len(self.edges) - 1)]
+        return [int(cell.value) for cell in self.report.cells]
 
-    @property
-    def safe_counts(self) -> list[int | None]:
-        """Records per bar; None where the bar may not be drawn."""
-        found = {cell.row["bin"]: cell for cell in self.report.cells}
-        return [
-            None if i not in found or found[i].status == "fail" else int(found[i].value)
-            for i in range(len(self.edges) - 1)
-        ]
+    def suppress(self) -> Bars:
+        """Only bars that stand for enough people."""
+        return self._bars(self.report.suppress())
 
-    def figure(self) -> Any:
-        """A matplotlib figure of the safe bars; its axis spans all bins, so that the range says nothing of
-        extremes left out.
-        """
-        from matplotlib.figure import Figure
+    def round(self, base: int | None = None) -> Bars:
+        """The same with counts rounded to a multiple of `base`."""
+        return self._bars(self.report.round(base))
 
-        figure = Figure(figsize=(6, 4), layout="constrained")
-        axes = figure.subplots()
-        for left, right, count in zip(self.edges, self.edges[1:], self.safe_counts, strict=False):
-            if count is not None:
-                axes.bar((left + right) / 2, count, width=right - left, edgecolor="white", color="#1d70b8")
-        shown = [i for i, count in enumerate(self.safe_counts) if count is not None]
-        if shown:
-            axes.set_xlim(self.edges[shown[0]], self.edges[shown[-1] + 1])
-        axes.set_xlabel(self.column)
-        axes.set_ylabel("records")
-        return figure
+    def midpoint(self, base: int | None = None) -> Bars:
+        """Counts as midpoints of bands of `base`."""
+        return self._bars(self.report.midpoint(base))
 
-    def png(self) -> bytes:
-        """The picture without metadata. Raises Unsafe if its data do not pass."""
-        from output_checks.figures import check_figure
+    def _bars(self, table: Any) -> Bars:
+        from output_checks.bars import Bars
 
-        figure = self.figure()
-        verdict = check_figure(figure, profile=self.report.profile)
-        if verdict.status == "fail":
-            raise Unsafe("The figure holds unsafe bars.", findings=verdict.findings, remedy="Use wider bins.")
-        out = io.BytesIO()
-        figure.savefig(out, format="png", metadata={"Software": None})
-        return out.getvalue()
+        return Bars(table, self.column, self.edges)
 
 
 def hist(
     data: Any, column: str, bins: int | list[float] = 10, *, profile: str | Profile = "sacro", unit: str | None = None
 ) -> Histogram:
-    """Counts of a numeric column of a pandas frame in equal bins, or between given edges."""
+    """Counts of a numeric column of a pandas frame in about so many equal bins between round numbers, or between
+    given edges. Edges that are themselves the least or greatest value are for review.
+    """
     import numpy as np
     import pandas as pd
 
@@ -88,11 +79,38 @@ def hist(
     good = np.isfinite(values)
     if not good.any():
         raise BadInput("holds no numbers.", field="column", remedy="Name a numeric column.")
-    edges = np.histogram_bin_edges(values[good], bins=bins)
+    edges = np.array(_edges(float(values[good].min()), float(values[good].max()), bins))
     inside = good & (values >= edges[0]) & (values <= edges[-1])
     number = np.clip(np.searchsorted(edges, values[inside], side="right") - 1, 0, len(edges) - 2)
     frame = {"bin": number}
     if unit is not None:
         frame["unit"] = data[unit].to_numpy()[inside]
     spec = TableSpec(rows=("bin",), categories={"bin": tuple(range(len(edges) - 1))}, unit="unit" if unit else None)
-    return Histogram(column, tuple(edges.tolist()), check(spec, pd.DataFrame(frame), profile))
+    report = check(spec, pd.DataFrame(frame), profile)
+    return Histogram(column, tuple(edges.tolist()), replace(report, extra=tuple(_ends(values[good], edges, report))))
+
+
+def _edges(least: float, most: float, bins: int | list[float]) -> list[float]:
+    if not isinstance(bins, int):
+        edges = [float(edge) for edge in bins]
+        if len(edges) < 2 or not all(a < b for a, b in itertools.pairwise(edges)):
+            raise BadInput("are no growing edges.", field="bins", remedy="Give [0, 20, 40] or a number of bins.")
+        return edges
+    if isinstance(bins, bool) or not 1 <= bins <= 1000:
+        raise BadInput(f"{bins!r} is no number of bins.", field="bins", remedy="Give 10, or growing edges.")
+    width = (most - least) / bins or max(abs(most), 1.0)
+    power = 10.0 ** math.floor(math.log10(width))
+    step = power * next(s for s in STEPS if s * power >= width * (1 - 1e-12))
+    first, last = math.floor(least / step), math.ceil(most / step)
+    return [float(f"{k * step:.12g}") for k in range(first, max(last, first + 1) + 1)]
+
+
+def _ends(values: np.ndarray, edges: np.ndarray, report: Report) -> list[Finding]:
+    """An edge that is the least or greatest value says that value of somebody."""
+    found = []
+    for edge, extreme in ((edges[0], values.min()), (edges[-1], values.max())):
+        ties = int((values == extreme).sum())
+        if edge == extreme and below_limit(ties, report.profile.threshold):
+            why = f"The outermost edge {edge:g} is a value that only {ties} records have."
+            found.append(Finding("extreme", "review", why, "Use round numbers as edges.", evidence={"ties": ties}))
+    return found

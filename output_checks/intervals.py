@@ -20,9 +20,11 @@ TOLERANCE = 1e-6
 
 
 class Bounds:
-    """Programs over the unknown cells of a system: `matrix @ x = right`, low ≤ x ≤ high."""
+    """Programs over the unknown cells of a system: `matrix @ x = right` (or from there to `upper`), low ≤ x ≤ high."""
 
-    def __init__(self, matrix: Any, right: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    def __init__(
+        self, matrix: Any, right: np.ndarray, low: np.ndarray, high: np.ndarray, upper: np.ndarray | None = None
+    ) -> None:
         import highspy
         import numpy as np
 
@@ -36,7 +38,8 @@ class Bounds:
         lp.num_col_, lp.num_row_ = self.size, matrix.shape[0]
         lp.col_cost_ = np.zeros(self.size)
         lp.col_lower_, lp.col_upper_ = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
-        lp.row_lower_ = lp.row_upper_ = np.asarray(right, dtype=float)
+        lp.row_lower_ = np.asarray(right, dtype=float)
+        lp.row_upper_ = lp.row_lower_ if upper is None else np.asarray(upper, dtype=float)
         lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         lp.a_matrix_.start_ = columns.indptr
         lp.a_matrix_.index_ = columns.indices
@@ -104,17 +107,24 @@ def feasible(
     low: np.ndarray | None = None,
     high: np.ndarray | None = None,
     enough: np.ndarray | None = None,
+    above: tuple[Any, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Least and greatest value of each unknown cell, and the fillings met on the way.
 
     cells   numbers of the cells that matter (all, if None)      enough  spread that need not be beaten, per cell
+    above   further rows that must reach at least a value
     """
     import numpy as np
+    from scipy.sparse import vstack
 
     size = matrix.shape[1]
     low = np.zeros(size) if low is None else low
     high = np.full(size, np.inf) if high is None else high
-    bounds = Bounds(matrix, right, low, high)
+    rows, lower, upper = matrix, right, right
+    if above is not None and above[0].shape[0]:
+        rows, lower = vstack([matrix, above[0]]), np.concatenate([right, above[1]])
+        upper = np.concatenate([right, np.full(len(above[1]), np.inf)])
+    bounds = Bounds(rows, lower, low, high, upper)
     top = np.minimum(high, ceilings(matrix, right, low))
     wanted = range(size) if cells is None else cells.tolist()
     for most in (True, False):

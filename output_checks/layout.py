@@ -124,6 +124,11 @@ def parents(spec: TableSpec, name: str, labels: tuple[Label, ...]) -> dict[Label
     return out
 
 
+def text_parents(axes: tuple[Axis, ...]) -> dict[str, dict[str, str]]:
+    """Per hierarchical dimension label → parent, as text."""
+    return {a.name: {str(c): str(p) for c, p in a.parents.items() if p is not None} for a in axes if a.parents}
+
+
 def published_sets(spec: TableSpec, depths: list[int]) -> list[Set]:
     """The sets that the written table shows: the cells, then the totals that `margins` asks for."""
     inner = [list(range(depth - 1, -1, -1)) for depth in depths]

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_checks.errors import BadInput, Unsafe
+from output_checks.layout import text_parents
 from output_checks.report import Report
 from output_checks.spec import PERCENTS
 from output_checks.totals import add_up, base_cells, rounded, values_of_shown
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from output_checks.bars import Bars
 
 
 @dataclass(frozen=True)
@@ -71,23 +74,37 @@ class Mitigated:
                 )
         return out
 
+    def bars(self, title: str = "") -> Bars:
+        """A bar chart of the published cells; `write`, `png` and `svg` read their bytes back."""
+        from output_checks.bars import Bars
+
+        return Bars(self, title or " / ".join(self.report.spec.dimensions))
+
     def wide(self) -> Any:
-        """The table as pandas would lay it out: rows by columns."""
-        from output_checks.writing import wide
+        """The table as pandas would lay it out: rows by columns, labels with their own types, categories in order."""
+        from output_checks.writing import laid_out
 
-        return wide(self)
+        return laid_out(self.report, self.values())
 
-    def to_csv(self, *, layout: str = "long") -> str:
-        """The table as CSV text, read back and audited. Raises Unsafe if the text gives away what it should hide."""
+    def like(self, table: Any) -> Any:
+        """The caller's own frame (or Styler) of this table with mitigated values; order, names and types survive."""
+        from output_checks.given import like
+
+        return like(self, table)
+
+    def to_csv(self, *, layout: str = "long", like: Any = None) -> str:
+        """The table as CSV text, read back and audited. `like` is the caller's own frame or Styler: its order, names
+        and display formats survive. Raises Unsafe if the text gives away what it should hide.
+        """
         from output_checks.writing import csv_text
 
-        text = csv_text(self, layout)
+        text = csv_text(self, layout, like)
         self.audit(text.encode())
         return text
 
     def write_csv(self, path: str | Path, *, layout: str = "long") -> Path:
         """Writes the audited CSV; the path never holds anything that was not audited."""
-        return _deliver(Path(path), self.to_csv(layout=layout).encode())
+        return deliver(Path(path), self.to_csv(layout=layout).encode())
 
     def certificate(self) -> dict[str, Any]:
         """Proof for the long CSV that nothing follows from it; only for tables made by `protect`. See
@@ -95,18 +112,21 @@ class Mitigated:
         """
         from output_checks.certificates import certify
 
-        return certify(self, self.to_csv().encode())
+        if self.proof is None:
+            raise BadInput("has no proof.", field="table", remedy='Make it with protect or suppress(totals="keep").')
+        raw, e = self.to_csv().encode(), self.report.evidence
+        return certify(self.proof, [raw], total=e.spec.total, parents=text_parents(e.axes))
 
-    def write(self, path: str | Path, *, layout: str = "long") -> Path:
+    def write(self, path: str | Path, *, layout: str = "long", like: Any = None) -> Path:
         """Writes CSV, XLSX, Parquet, HTML or LaTeX by the path's ending, after reading the bytes back and
-        auditing them.
+        auditing them. `like` as for `to_csv`.
         """
         from output_checks.formats import encode
 
         kind = Path(path).suffix.lower().removeprefix(".")
-        raw = encode(self, kind, layout)
+        raw = encode(self, kind, layout, like)
         self.audit(raw, kind=kind)
-        return _deliver(Path(path), raw)
+        return deliver(Path(path), raw)
 
     def audit(self, raw: bytes, *, kind: str = "csv") -> Report:
         """Reads published bytes as anybody would and judges them. Raises Unsafe with the findings if they fail."""
@@ -226,7 +246,7 @@ def _said(hide: np.ndarray) -> str:
     return f"{int(hide.sum())} unsafe cells are left empty; totals are of what is shown."
 
 
-def _deliver(path: Path, raw: bytes) -> Path:
+def deliver(path: Path, raw: bytes) -> Path:
     """Writes beside the target and moves over it, so that a reader never meets half a file."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
         draft.write(raw)

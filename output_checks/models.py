@@ -27,7 +27,7 @@ EXACT = 1e-9
 @dataclass(frozen=True)
 class Fit:
     """A fitted model in plain arrays: design (n × k, constant included), outcome and fitted values (n),
-    residual dof.
+    residual dof; of a mixed model the group of each record and the number of random effects per group.
     """
 
     kind: str
@@ -38,6 +38,8 @@ class Fit:
     residual_dof: float
     units: np.ndarray | None = None
     events: int | None = None
+    groups: np.ndarray | None = None
+    random: int = 0
 
 
 def check_model(
@@ -96,7 +98,23 @@ def read_model(result: Any, *, x: Any = None, y: Any = None, unit: Any = None) -
     kind = type(model).__name__.lower() if exog is not None else type(result).__name__.lower()
     constant = 0 if exog is not None or not hasattr(result, "intercept_") else 1
     dof = float(len(matrix) - np.linalg.matrix_rank(matrix) - constant)
-    return Fit(kind, tuple(map(str, names)), matrix, outcome, fitted, dof, units, _events(result, model))
+    groups, random = _groups(model, len(matrix))
+    return Fit(
+        kind, tuple(map(str, names)), matrix, outcome, fitted, dof, units, _events(result, model), groups, random
+    )
+
+
+def _groups(model: Any, records: int) -> tuple[Any, int]:
+    """Group of each record and number of random effects of a mixed model (statsmodels' MixedLM), else None and 0."""
+    import numpy as np
+
+    design = getattr(model, "exog_re", None)
+    if design is None:
+        return None, 0
+    groups = np.asarray(getattr(model, "groups", None))
+    if groups.shape[:1] != (records,):
+        raise Unreadable("the groups of the random part are not known.", field="model", remedy="Use MixedLM.")
+    return np.unique(groups.astype(str), return_inverse=True)[1].ravel(), int(np.shape(design)[1])
 
 
 def _events(result: Any, model: Any) -> int | None:
@@ -142,6 +160,7 @@ def _judge(fit: Fit, house: Profile) -> Iterator[Finding]:
     yield from _dummies(fit, house)
     yield from _isolated(fit, house)
     yield from _means_in_disguise(fit, house)
+    yield from _random_part(fit, house)
 
 
 def _exact_fit(fit: Fit) -> Iterator[Finding]:
@@ -208,6 +227,22 @@ def _means_in_disguise(fit: Fit, house: Profile) -> Iterator[Finding]:
         f"{smallest} units.",
         "Check it as a table of means.", evidence={"groups": len(patterns), "smallest": smallest},
     )  # fmt: skip
+
+
+def _random_part(fit: Fit, house: Profile) -> Iterator[Finding]:
+    """Variances between groups rest on the number of groups; a random effect is one value for each group."""
+    if fit.groups is None:
+        return
+    sizes = [_count(fit, fit.groups == k) for k in range(int(fit.groups.max()) + 1)]
+    dof = len(sizes) - fit.random
+    if house.dof is not None and below_limit(dof, house.dof):
+        why = f"The variance between groups rests on {len(sizes)} groups; they can be worked out from it."
+        yield Finding("random_dof", "fail", why, "Use fixed effects, or more groups.", evidence={"groups": len(sizes)})
+    small = [n for n in sizes if below_limit(n, house.threshold)]
+    if small:
+        why = f"{len(small)} groups have too few units (least {min(small)}); their random effects describe them."
+        remedy = "Publish variances only, no predicted random effects, and say so."
+        yield Finding("random_effects", "review", why, remedy, evidence={"groups": len(small), "least": min(small)})
 
 
 def _count(fit: Fit, mask: Any) -> int:

@@ -5,7 +5,6 @@ Decides how pandas' arguments become a table specification and how the table is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from output_checks.errors import BadInput
 from output_checks.mitigate import Mitigated
 from output_checks.report import Report
 from output_checks.spec import TableSpec
+from output_checks.writing import laid_out
 
 NAMES = {"size": "count", "average": "mean"}
 NORMALIZE = {"index": "row_percent", "columns": "column_percent", "all": "percent", True: "percent"}
@@ -144,39 +144,9 @@ def groupby(data: Any, by: Any, *, profile: str | Profile = "sacro", **more: Any
 
 def table(report: Report) -> CheckedTable:
     """The data frame of a report: rows side as index, columns side as columns, with the labels' own types."""
-    e, spec = report.evidence, report.spec
-    shown = e.published.nonzero()[0]
-    labels = {
-        axis.name: [spec.total if code < 0 else axis.labels[code] for code in e.codes[shown, j].tolist()]
-        for j, axis in enumerate(e.axes)
-    }
-    values = [report.value(i) for i in shown.tolist()]
-    frame = _laid_out(labels, values, spec)
-    out = CheckedTable(frame)
+    out = CheckedTable(laid_out(report, [report.value(i) for i in report.evidence.published.nonzero()[0].tolist()]))
     object.__setattr__(out, "report", report)
     return out
-
-
-def _laid_out(labels: dict[str, list[Any]], values: list[Any], spec: TableSpec) -> pd.DataFrame:
-    name = spec.values if spec.values and spec.statistic != "count" else spec.statistic
-    rows = list(zip(*(labels[d] for d in spec.rows), strict=True)) if spec.rows else [("",)] * len(values)
-    sides = list(zip(*(labels[d] for d in spec.columns), strict=True)) if spec.columns else [(name,)] * len(values)
-    left, right = list(dict.fromkeys(rows)), list(dict.fromkeys(sides))
-    cells = dict(zip(zip(rows, sides, strict=True), values, strict=True))
-    grid = [[cells.get((row, side)) for side in right] for row in left]
-    index = _axis(left, spec.rows)
-    columns = _axis(right, spec.columns) if spec.columns else pd.Index([name])
-    return pd.DataFrame(grid, index=index, columns=columns).infer_objects()
-
-
-def _axis(labels: list[tuple[Any, ...]], names: Sequence[str]) -> pd.Index:
-    if len(names) == 1:
-        one: pd.Index = pd.Index([label[0] for label in labels], name=names[0])
-        return one
-    if not names:
-        return pd.Index([""])
-    several: pd.Index = pd.MultiIndex.from_tuples(labels, names=list(names))
-    return several
 
 
 def _names(value: Any) -> tuple[str, ...]:

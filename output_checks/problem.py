@@ -23,6 +23,7 @@ class Problem:
               with a cell
     alone     cells whose only contributor knows their value                  whole    whether values are whole
               numbers
+    hidden    cells that no table shows (totals where linked tables meet): nobody knows them, nobody need not
     """
 
     matrix: Any
@@ -32,7 +33,23 @@ class Problem:
     allowed: np.ndarray
     cost: np.ndarray
     alone: np.ndarray
+    hidden: np.ndarray
     whole: bool = True
+
+    @property
+    def gone(self) -> np.ndarray:
+        """Cells that are unknown to the reader from the start."""
+        import numpy as np
+
+        return np.asarray(self.primary | self.hidden)
+
+    @property
+    def shown_sums(self) -> Any:
+        """The sums whose cells are all shown by some table."""
+        import numpy as np
+
+        matrix = self.matrix.tocsr()
+        return matrix[np.asarray(abs(matrix) @ self.hidden.astype(float)) == 0]
 
     @property
     def needed(self) -> np.ndarray:
@@ -42,6 +59,8 @@ class Problem:
         import numpy as np
 
         if self.whole:
-            return np.asarray(np.maximum(self.required, 1.0))
-        size = np.where(self.value > 0, self.value, np.median(self.value[self.value > 0]) if self.value.any() else 1.0)
-        return np.asarray(np.maximum(self.required, 1e-3 * size))
+            need = np.maximum(self.required, 1.0)
+        else:
+            usual = np.median(self.value[self.value > 0]) if self.value.any() else 1.0
+            need = np.maximum(self.required, 1e-3 * np.where(self.value > 0, self.value, usual))
+        return np.asarray(np.where(self.hidden, 0.0, need))

@@ -6,12 +6,13 @@ Leaves the search to `protection` and the proof's form to `certificates`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_checks.appetites import Profile
 from output_checks.engine import check
-from output_checks.equations import sums
+from output_checks.equations import equations, sums
 from output_checks.errors import BadInput
 from output_checks.mitigate import Mitigated
 from output_checks.problem import Problem
@@ -49,11 +50,8 @@ def protect_report(report: Report, *, range: float = RANGE, seconds: float = 10.
     import numpy as np
 
     share = check_range(range)
+    check_additive(report)
     e = report.evidence
-    if e.spec.statistic not in ("count", "sum"):
-        raise BadInput(f"{e.spec.statistic} does not add up.", field="statistic", remedy="Use suppress() instead.")
-    if e.spec.statistic == "sum" and bool((e.negatives[e.published] > 0).any()):
-        raise BadInput("negative values have no bound.", field="values", remedy='Use suppress(totals="recompute").')
     shown = np.flatnonzero(e.published)
     problem = problem_of(report, share)
     pattern = protect_cells(problem, seconds=seconds)
@@ -61,36 +59,50 @@ def protect_report(report: Report, *, range: float = RANGE, seconds: float = 10.
     gone[shown] = pattern.suppressed
     extra = int(gone.sum() - report.primary.sum())
     what = f"{int(report.primary.sum())} unsafe cells and {extra} others are left empty; totals are true."
-    return Mitigated(report, np.where(gone, np.nan, e.value), what, proof=Proof(problem, pattern))
+    return Mitigated(report, np.where(gone, np.nan, e.value), what, proof=Proof(problem, pattern, names(report)))
 
 
+def check_additive(report: Report) -> None:
+    """Raises BadInput for a table whose cells do not add up, or have no bound below."""
+    e = report.evidence
+    if e.spec.statistic not in ("count", "sum"):
+        raise BadInput(f"{e.spec.statistic} does not add up.", field="statistic", remedy="Use suppress() instead.")
+    if e.spec.statistic == "sum" and bool((e.negatives[e.published] > 0).any()):
+        raise BadInput("negative values have no bound.", field="values", remedy='Use suppress(totals="recompute").')
+
+
+def names(report: Report) -> list[dict[str, str]]:
+    """The non-total labels of every published cell."""
+    e, total = report.evidence, report.spec.total
+    rows = e.codes[e.published].tolist()
+    labels = ({a.name: a.text(code, total) for a, code in zip(e.axes, row, strict=True)} for row in rows)
+    return [{name: text for name, text in cell.items() if text != total} for cell in labels]
+
+
+@dataclass(frozen=True)
 class Proof:
-    """The problem and the pattern that solves it; `certificates` turns them into what leaves with the table."""
+    """The problem, the pattern that solves it and the names of its cells; `certificates` turns them into what leaves
+    with the table.
+    """
 
-    def __init__(self, problem: Problem, pattern: Pattern) -> None:
-        self.problem, self.pattern = problem, pattern
+    problem: Problem
+    pattern: Pattern
+    names: list[dict[str, str]]
 
 
 def problem_of(report: Report, share: float) -> Problem:
     """The published cells of a report as a problem of protection."""
     import numpy as np
-    from scipy.sparse import csr_matrix
 
     e = report.evidence
     shown = np.flatnonzero(e.published)
-    number = np.full(len(e), -1, dtype=np.int64)
-    number[shown] = np.arange(len(shown))
-    system = sums(e)
-    rows = np.concatenate([system.equation, np.arange(len(system))])
-    columns = number[np.concatenate([system.member, system.total])]
-    signs = np.concatenate([np.ones(len(system.member)), -np.ones(len(system))])
-    matrix = csr_matrix((signs, (rows, columns)), shape=(len(system), len(shown)))
+    matrix = equations(sums(e), len(e))[:, shown]
     value, primary = e.value[shown], report.primary[shown]
     whole = e.spec.statistic == "count" and not e.spec.weights
     return Problem(
         matrix=matrix, value=value, primary=primary, required=required_ranges(report, share)[shown],
         allowed=(value > 0) & ~primary, cost=np.log1p(np.maximum(value, 0)),
-        alone=primary & (e.units[shown] == 1), whole=whole,
+        alone=primary & (e.units[shown] == 1), hidden=np.zeros(len(shown), dtype=bool), whole=whole,
     )  # fmt: skip
 
 

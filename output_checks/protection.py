@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from output_checks.attacker import determined
+from output_checks.attacker import determined, told_by_one
 from output_checks.cover import cover
 from output_checks.errors import BadInput, Unsafe
 from output_checks.intervals import TOLERANCE, Bounds
@@ -43,15 +43,15 @@ def protect_cells(problem: Problem, *, seconds: float = 10.0) -> Pattern:
     the unsafe ones.
     """
     started = time.monotonic()
-    lines = lines_from(problem.matrix)
-    quick = close_gaps(lines, problem.primary, problem.allowed, problem.cost, problem.alone)
-    quick = give_back(lines, quick, problem.primary, problem.cost, problem.alone)
-    fewest = cover(problem, lines, problem.primary, max(seconds / 2, 0.1)) if seconds > 0 else None
+    lines, gone = lines_from(problem.shown_sums), problem.gone
+    quick = close_gaps(lines, gone, problem.allowed, problem.cost, problem.alone)
+    quick = give_back(lines, quick, gone, problem.cost, problem.alone)
+    fewest = cover(problem, lines, gone, max(seconds / 2, 0.1)) if seconds > 0 else None
     if fewest is not None and _loss(problem, fewest) <= _loss(problem, quick):
         quick = fewest
     best = prove(problem, quick)
     deadline = started + seconds
-    best = thin_out(problem, best, lines, deadline)
+    best = hide_from_contributors(problem, thin_out(problem, best, lines, deadline))
     return Pattern(best.suppressed, best.fillings, time.monotonic() - started)
 
 
@@ -60,7 +60,7 @@ def thin_out(problem: Problem, pattern: Pattern, lines: Lines, deadline: float) 
     import numpy as np
 
     best = pattern
-    added = np.flatnonzero(pattern.suppressed & ~problem.primary)
+    added = np.flatnonzero(pattern.suppressed & ~problem.gone)
     for cell in added[np.argsort(-problem.cost[added], kind="stable")].tolist():
         if time.monotonic() > deadline:
             break
@@ -113,6 +113,40 @@ def prove(problem: Problem, mask: np.ndarray) -> Pattern:
     )
 
 
+def hide_from_contributors(problem: Problem, pattern: Pattern) -> Pattern:
+    """Repairs a pattern until no lone contributor can work out another unsafe cell from its own value, over all sums
+    together. Raises Unsafe if that cannot be had.
+    """
+    import numpy as np
+
+    repair: Repair | None = None
+    for _ in range(200):
+        told = contributors_know(problem, pattern.suppressed)
+        if not told:
+            return pattern
+        repair = repair or Repair(problem, pattern.suppressed)
+        extra = np.zeros(len(pattern.suppressed), dtype=bool)
+        for own, cell in told[:25]:
+            extra |= repair.cells(cell, held=own)
+        if not (extra & ~pattern.suppressed).any():
+            break
+        pattern = prove(problem, pattern.suppressed | extra)
+    raise Unsafe(
+        "The table cannot be protected: a lone contributor could work out another unsafe cell from its own.",
+        remedy="Use coarser categories, or leave the totals out.",
+    )
+
+
+def contributors_know(problem: Problem, mask: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of cells: the lone contributor of the first can work out the second, which is unsafe."""
+    import numpy as np
+
+    where = np.flatnonzero(mask)
+    lone = (problem.alone & problem.primary)[where]
+    pairs = [(int(where[i]), int(where[j])) for i, j in told_by_one(problem.matrix[:, where], lone)]
+    return [(own, cell) for own, cell in pairs if problem.primary[cell]]
+
+
 def attack(problem: Problem, mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Suppressed cells that are not free enough, and fillings (over the suppressed cells) that free the others."""
     import numpy as np
@@ -130,7 +164,7 @@ def attack(problem: Problem, mask: np.ndarray) -> tuple[np.ndarray, tuple[np.nda
     bounds = Bounds(matrix[used], right, np.zeros(len(where)), roof)
     _stir(bounds, need)
     fixed = determined(matrix)
-    weak: list[int] = np.flatnonzero(fixed).tolist()
+    weak: list[int] = np.flatnonzero(fixed & ~problem.hidden[where]).tolist()
     for cell in np.flatnonzero(~fixed & (bounds.most - bounds.least < need - TOLERANCE)).tolist():
         for most in (True, False):
             if bounds.most[cell] - bounds.least[cell] < need[cell] - TOLERANCE:

@@ -50,9 +50,9 @@ class Repair:
         self._highs.passModel(lp)
         self._optimal = highspy.HighsModelStatus.kOptimal
 
-    def cells(self, cell: int) -> np.ndarray:
-        """Mask of cells to add so that `cell` can move up (or, failing that, down) by its range; empty if
-        nothing helps.
+    def cells(self, cell: int, *, held: int | None = None) -> np.ndarray:
+        """Mask of cells to add so that `cell` can move up (or, failing that, down) by its range, while the cell `held`
+        stays as it is; empty if nothing helps.
         """
         import numpy as np
 
@@ -62,7 +62,7 @@ class Repair:
             return out
         need = float(self.problem.needed[cell])
         for up, move in ((True, need), (False, min(need, float(self.problem.value[cell])))):
-            moved = self._move(at, up, move) if move > 0 else None
+            moved = self._move(at, up, move, held) if move > 0 else None
             if moved is not None:
                 out[self.cell_of[moved]] = True
                 self._free(np.flatnonzero(moved & ~self.mask[self.cell_of]))
@@ -70,17 +70,20 @@ class Repair:
                 return out
         return out
 
-    def _move(self, at: int, up: bool, move: float) -> Any:
+    def _move(self, at: int, up: bool, move: float, held: int | None) -> Any:
         import numpy as np
 
         this, other = (at, at + self.n) if up else (at + self.n, at)
+        still = self.column_of.get(held, -1) if held is not None else -1
+        fixed = [other, *([still, still + self.n] if still >= 0 else [])]
         self._highs.changeColBounds(this, move, move)
-        self._highs.changeColBounds(other, 0.0, 0.0)
+        for column in fixed:
+            self._highs.changeColBounds(column, 0.0, 0.0)
         self._highs.clearSolver()  # the slack basis is dual feasible at these prices, a stale one is not
         self._highs.run()
         solved = self._highs.getModelStatus() == self._optimal
         found = np.array(self._highs.getSolution().col_value) if solved else None
-        for column in (this, other):
+        for column in (this, *fixed):
             self._highs.changeColBounds(column, 0.0, float(self.high[column]))
         return None if found is None else np.abs(found[: self.n] - found[self.n :]) > MOVED
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from output_checks.appetites import Limit, Profile
 from output_checks.cells import Evidence
-
-if TYPE_CHECKING:
-    pass
+from output_checks.spec import SHAPES
 
 Mask = Any
 TOLERANCE = 1e-12
@@ -224,7 +222,7 @@ RULES: tuple[Rule, ...] = (
         ("below", "ties", "above"),
     ),
     Rule(
-        "dof", _is("std"), dof, _fail,
+        "dof", _is(*SHAPES), dof, _fail,
         lambda e, p, i: f"{e.units[i] - 1} degrees of freedom; the house asks for {_least(p.dof)}.",
         SUPPRESS, "minimum degrees of freedom check (SACRO)", ("units",),
     ),

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from output_checks.appetites import Profile, load
+from output_checks.bars import Bars
 from output_checks.errors import BadInput, Unsafe
+from output_checks.findings import Finding
 from output_checks.mitigate import Mitigated
 from output_checks.report import Report
 
@@ -45,12 +47,19 @@ class Item:
 
     @property
     def report(self) -> Report | None:
-        thing = self.thing if isinstance(self.thing, Report) else getattr(self.thing, "report", None)
-        return thing if isinstance(thing, Report) else None
+        thing = self.table if self.table is not None else self.thing
+        report = thing if isinstance(thing, Report) else getattr(thing, "report", None)
+        return report if isinstance(report, Report) else None
+
+    @property
+    def table(self) -> Mitigated | None:
+        """The mitigated table that leaves, alone or behind a bar chart."""
+        thing = self.thing.table if isinstance(self.thing, Bars) else self.thing
+        return thing if isinstance(thing, Mitigated) else None
 
     @property
     def mitigated(self) -> bool:
-        return isinstance(self.thing, Mitigated)
+        return self.table is not None
 
     @property
     def status(self) -> str:
@@ -87,7 +96,21 @@ class Session:
 
     def questions(self) -> list[Question]:
         """The commonest reasons why outputs come back, each with its remedy; an empty list is the aim."""
-        return [question for item in self.items for question in self._of(item)]
+        found = [question for item in self.items for question in self._of(item)]
+        for finding in self.together():
+            where = ", ".join(f"{name} = {label}" for name, label in finding.cell.items())
+            found.append(Question("all", finding.rule, f"{finding.why} ({where or 'all records'})", finding.remedy))
+        return found
+
+    def together(self) -> list[Finding]:
+        """What the tables of the session give away together: sums of several tables, means times counts, percentages
+        of totals.
+        """
+        from output_checks.joint import together
+        from output_checks.releases import release_of
+
+        tables = [item.table or item.report.suppress() for item in self.items if item.report is not None]
+        return together([release_of(table) for table in tables], self.profile)
 
     def _of(self, item: Item) -> list[Question]:
         found: list[Question] = []
@@ -121,22 +144,24 @@ class Session:
         return report is not None or type(item.thing).__name__ in ("Verdict", "Histogram", "Figure")
 
     def write(self, folder: str | Path) -> Path:
-        """Writes tables as audited CSV and `outputs.json` (specification, digest, status, title, context, questions).
+        """Writes tables as audited CSV, bar charts as PNG beside them, and `outputs.json` (specification, digest,
+        status, title, context, questions).
 
         Raises Unsafe if an item fails: nothing is written then.
         """
         unsafe = [item.name for item in self.items if item.status == "fail"]
         if unsafe:
             raise Unsafe(f"{', '.join(unsafe)} must not leave as it is.", remedy="Mitigate or remove it.")
-        texts = {item.name: csv for item in self.items if (csv := _csv(item)) is not None}
+        if found := self.together():
+            raise Unsafe(f"Together: {found[0].why}", findings=tuple(found), remedy=found[0].remedy)
+        written = {item.name: _files(item) for item in self.items}
         out = Path(folder)
         out.mkdir(parents=True, exist_ok=True)
         for item in self.items:
             item.files = {}
-            if item.name in texts:
-                path = out / f"{item.name}.csv"
-                path.write_text(texts[item.name], encoding="utf-8")
-                item.files[path.name] = hashlib.sha256(texts[item.name].encode()).hexdigest()
+            for name, raw in written[item.name].items():
+                (out / name).write_bytes(raw)
+                item.files[name] = hashlib.sha256(raw).hexdigest()
         (out / "outputs.json").write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
         return out
 
@@ -161,13 +186,18 @@ def _item(item: Item) -> dict[str, Any]:
         "status": item.status,
         "files": item.files,
         "spec": report.spec.to_dict() if report is not None else None,
-        "what": item.thing.what if isinstance(item.thing, Mitigated) else "",
+        "what": item.table.what if item.table is not None else "",
         "findings": [finding.to_dict() for finding in findings] if not item.mitigated else [],
     }
 
 
-def _csv(item: Item) -> str | None:
-    if isinstance(item.thing, Mitigated):
-        return item.thing.to_csv()
+def _files(item: Item) -> dict[str, bytes]:
+    """What leaves of an item, by file name: the audited table, and the picture of a bar chart."""
     report = item.report
-    return report.suppress().to_csv() if report is not None else None
+    if report is None:
+        return {}
+    table = item.table or report.suppress()
+    files = {f"{item.name}.csv": table.to_csv().encode()}
+    if isinstance(item.thing, Bars):
+        files[f"{item.name}.png"] = item.thing.png()
+    return files

@@ -19,7 +19,8 @@ COUNT_LIKE = ("count", "units", "percent", "row_percent", "column_percent")
 PERCENTS = ("percent", "row_percent", "column_percent")
 ADDITIVE = ("count", "sum")
 EXTREMES = ("min", "max")
-OTHER = ("mean", "median", "std", "mode")
+SHAPES = ("std", "skew", "kurt")
+OTHER = ("mean", "median", *SHAPES, "mode")
 STATISTICS = (*COUNT_LIKE, "sum", *OTHER, *EXTREMES, "quantile:Q")
 TOTAL = "Total"
 MISSING = "(missing)"
@@ -31,8 +32,8 @@ class TableSpec:
 
     rows, columns   dimension names; at least one in total
     values          the variable that is summarised; None for counts and percentages of records
-    statistic       count, units, percent, row_percent, column_percent, sum, mean, median, std, min, max, mode,
-                    quantile:0.9
+    statistic       count, units, percent, row_percent, column_percent, sum, mean, median, std, skew, kurt (both as
+                    pandas has them), min, max, mode, quantile:0.9
     margins         False, True (totals of the rows side and the columns side, as pandas) or "all" (every
                     subset of dimensions)
     missing         "drop" (records with a missing dimension do not count) or "keep" (they form the category

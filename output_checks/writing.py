@@ -1,6 +1,7 @@
 """Mitigated tables as frames and text.
 
-Decides the layout of long and wide tables. Leaves values to `mitigate` and reading back to `published`.
+Decides the layout of long and wide tables: labels keep their types and order, categories stay categories. Leaves
+values to `mitigate`, a caller's own layout to `given` and reading back to `published`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,23 @@ from typing import TYPE_CHECKING, Any
 from output_checks.errors import BadInput
 
 if TYPE_CHECKING:
+    from output_checks.layout import Axis
     from output_checks.mitigate import Mitigated
+    from output_checks.report import Report
 
 
-def csv_text(table: Mitigated, layout: str = "long") -> str:
-    """Long (a column per dimension and `value`) or wide CSV text, empty where suppressed."""
+def csv_text(table: Mitigated, layout: str = "long", like: Any = None) -> str:
+    """Long (a column per dimension and `value`) or wide CSV text, empty where suppressed; `like` is a frame or
+    Styler whose order and formats are kept.
+    """
+    if like is not None:
+        from output_checks.given import shown
+
+        return str(shown(table, like).to_csv())
     if layout == "long":
         return _long(table)
     if layout == "wide":
-        text = wide(table).to_csv()
-        return str(text)
+        return str(_wide_text(table).to_csv())
     raise BadInput(f"{layout!r} is not known.", field="layout", remedy='Use "long" or "wide".')
 
 
@@ -52,8 +60,8 @@ def _long(table: Mitigated) -> str:
     return out.getvalue()
 
 
-def wide(table: Mitigated) -> Any:
-    """A pandas frame with the rows side as index and the columns side as columns, in the table's order."""
+def _wide_text(table: Mitigated) -> Any:
+    """Rows by columns with labels as text, as files have them."""
     import pandas as pd
 
     spec = table.report.spec
@@ -68,12 +76,70 @@ def wide(table: Mitigated) -> Any:
     rows = frame[list(spec.rows)].drop_duplicates()
     sides = frame[list(spec.columns)].drop_duplicates()
     out = flat.unstack(list(range(len(spec.rows), len(spec.dimensions))))
-    return out.reindex(index=_index(rows), columns=_index(sides))
+    return out.reindex(index=_text_index(rows), columns=_text_index(sides))
 
 
-def _index(frame: Any) -> Any:
+def _text_index(frame: Any) -> Any:
     import pandas as pd
 
     if frame.shape[1] == 1:
         return pd.Index(frame.iloc[:, 0].tolist(), name=frame.columns[0])
     return pd.MultiIndex.from_frame(frame)
+
+
+def laid_out(report: Report, values: list[Any]) -> Any:
+    """A pandas frame: rows side as index, columns side as columns, in the table's order and with the labels' own
+    types; suppressed values are missing, whole numbers stay whole.
+    """
+    import pandas as pd
+
+    e, spec = report.evidence, report.spec
+    shown = e.published.nonzero()[0]
+    labels = {
+        axis.name: [spec.total if code < 0 else axis.labels[code] for code in e.codes[shown, j].tolist()]
+        for j, axis in enumerate(e.axes)
+    }
+    name = spec.values if spec.values and spec.statistic != "count" else spec.statistic
+    rows = list(zip(*(labels[d] for d in spec.rows), strict=True)) if spec.rows else [("",)] * len(values)
+    sides = list(zip(*(labels[d] for d in spec.columns), strict=True)) if spec.columns else [(name,)] * len(values)
+    left, right = list(dict.fromkeys(rows)), list(dict.fromkeys(sides))
+    cells = dict(zip(zip(rows, sides, strict=True), values, strict=True))
+    columns = [column([cells.get((row, side)) for row in left]) for side in right]
+    axes = {axis.name: axis for axis in e.axes}
+    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+    frame.index = _index(left, [axes[d] for d in spec.rows], spec.total)
+    frame.columns = _index(right, [axes[d] for d in spec.columns], spec.total) if spec.columns else pd.Index([name])
+    return frame
+
+
+def column(values: list[Any]) -> Any:
+    """Values as a series: whole numbers with gaps as nullable integers, other numbers as floats, words as they are."""
+    import pandas as pd
+
+    known = [value for value in values if value is not None]
+    if all(isinstance(value, int) for value in known) and len(known) < len(values):
+        return pd.Series(values, dtype="Int64")
+    if all(isinstance(value, int | float) for value in known):
+        return pd.Series(values, dtype=None if known and len(known) == len(values) else "float64")
+    return pd.Series(values, dtype=object)
+
+
+def _index(labels: list[tuple[Any, ...]], axes: list[Axis], total: str) -> Any:
+    """An index with the axes' names; categories keep their order, with the total last."""
+    import pandas as pd
+
+    if not axes:
+        return pd.Index([""])
+    levels = [_level([row[j] for row in labels], axis, total) for j, axis in enumerate(axes)]
+    if len(axes) == 1:
+        return pd.Index(levels[0], name=axes[0].name)
+    return pd.MultiIndex.from_arrays(levels, names=[axis.name for axis in axes])
+
+
+def _level(labels: list[Any], axis: Axis, total: str) -> Any:
+    import pandas as pd
+
+    if axis.kind != "enum" or axis.parents:
+        return labels
+    known = [label for label in axis.labels if label is not None]
+    return pd.Categorical(labels, categories=[*known, *([total] if total in labels and total not in known else [])])

@@ -129,7 +129,7 @@ def own_audit():
             (f"r{i}" if i < rows else "Total", f"c{j}" if j < columns else "Total")
             for i in range(rows + 1) for j in range(columns + 1)
         )  # fmt: skip
-        return link([LongTable(("a", "b"), labels, np.where(hidden, np.nan, full).ravel(), np.zeros(full.size))])
+        return link([LongTable(("a", "b"), labels, np.where(hidden, np.nan, full).ravel())])
 
     system = table(200, 100, 0.2)
     unknown = np.flatnonzero(system.unknown)
@@ -148,7 +148,7 @@ def own_compare():
     import pandas as pd
 
     import output_checks as oc
-    from output_checks.differencing import release_of
+    from output_checks.releases import release_of
 
     rng = np.random.default_rng(0)
     data = pd.DataFrame({f"k{i}": rng.integers(0, 25 if i % 2 else 20, 100_000) for i in range(8)})

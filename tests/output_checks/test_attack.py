@@ -25,7 +25,7 @@ def grid_table(values, hidden):
     rows = [*[f"r{i}" for i in range(values.shape[0])], "Total"]
     columns = [*[f"c{j}" for j in range(values.shape[1])], "Total"]
     labels = tuple(product(rows, columns))
-    return full, LongTable(("a", "b"), labels, np.where(hidden, np.nan, full).ravel(), np.zeros(full.size))
+    return full, LongTable(("a", "b"), labels, np.where(hidden, np.nan, full).ravel())
 
 
 def fillings(full, hidden):

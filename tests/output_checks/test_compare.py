@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.differencing import release_of
+from output_checks.releases import release_of
 
 N = 400
 DATA = pd.DataFrame(
@@ -102,3 +102,25 @@ def test_an_earlier_release_that_no_longer_fits_the_data_blocks():
     old = released({"rows": ["region"], "where": older(30)})
     broken = oc.Release(old.id, {**old.spec, "where": {"column": "gone", "op": ">", "value": 1}}, old.cells)
     assert rules(oc.compare({"rows": ["region"]}, DATA, [broken])) == ["unreadable"]
+
+
+def test_a_changed_treatment_of_missing_labels_is_another_population():
+    """Three people of the north have no sex: dropping them in one table and keeping them in another shows them."""
+    data = DATA.assign(sex=DATA.sex.where(DATA.person >= 3))
+    kept = released({"rows": ["region"]}, data)
+    spec = {"rows": ["region"], "columns": ["sex"], "margins": True}
+    found = oc.compare(spec, data, [kept])
+    assert rules(found) == ["differencing"]
+    assert {f.cell["region"] for f in found.findings} == {"r0", "r1", "r2", "Total"}
+    assert rules(oc.compare({**spec, "missing": "keep"}, data, [kept])) == ["linked"]  # of the same people, but a gap
+    both = released({**spec, "missing": "keep"}, data)
+    assert rules(oc.compare(spec, data, [both])) == ["differencing"]
+    assert rules(oc.compare(spec, DATA, [released({"rows": ["region"]})])) == []  # nobody is missing
+    many = DATA.assign(sex=DATA.sex.where(DATA.person >= 48))
+    assert rules(oc.compare(spec, many, [released({"rows": ["region"]}, many)])) == []  # twelve of each region
+
+
+def test_missing_numbers_count_as_missing_labels():
+    data = DATA.assign(score=(DATA.person % 2).astype(float).where(DATA.person >= 3))
+    first = released({"rows": ["region"]}, data)
+    assert rules(oc.compare({"rows": ["region", "score"]}, data, [first])) == ["differencing"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.kinds import implied_tables
+from output_checks.ratios import implied_tables
 
 
 def rules(verdict):
@@ -95,8 +95,7 @@ def test_the_true_table_is_among_the_implied_ones(exposed, unexposed, kind, data
     tables = implied_tables(f"{ratio:.3f}", exposed, unexposed, kind=kind)
     assert (a, b, c, d) in tables
     verdict = oc.check_implied(f"{ratio:.3f}", exposed, unexposed, kind=kind)
-    smallest = [max(t[i] for t in tables) for i in range(4)]
-    assert (verdict.status == "fail") == (min(smallest) < 10)
+    assert (verdict.status == "fail") == all(min(table) < 10 for table in tables)
 
 
 def test_hhi_bounds_the_top_share():
@@ -105,3 +104,76 @@ def test_hhi_bounds_the_top_share():
         x = rng.gamma(0.3, 10, 30)
         hhi = oc.check_concentration(x).evidence["hhi"]
         assert hhi <= x.max() / x.sum() <= math.sqrt(hhi) + 1e-12
+
+
+def wald(a, b, c, d, kind):
+    ratio = a * d / (b * c) if kind == "odds" else a * (c + d) / (c * (a + b))
+    error = math.sqrt(1 / a + 1 / c + (1 / b + 1 / d if kind == "odds" else -1 / (a + b) - 1 / (c + d)))
+    low, high = ratio * math.exp(-1.959964 * error), ratio * math.exp(1.959964 * error)
+    return f"{ratio:.3f}", (f"{low:.3f}", f"{high:.3f}")
+
+
+@given(st.tuples(*[st.integers(1, 40)] * 4), st.sampled_from(["odds", "risk"]))
+def test_a_confidence_interval_tells_the_table(table, kind):
+    a, b, c, d = table
+    ratio, interval = wald(a, b, c, d, kind)
+    found = implied_tables(ratio, a + b, c + d, kind=kind, interval=interval)
+    assert table in found
+    assert set(found) <= set(implied_tables(ratio, a + b, c + d, kind=kind))
+    if max(table) <= 12:
+        assert table in implied_tables(ratio, total=sum(table), kind=kind, interval=interval)
+
+
+def test_an_interval_can_be_more_than_a_ratio_bears():
+    ratio, interval = wald(30, 70, 4, 96, "odds")
+    assert oc.check_implied(f"{float(ratio):.0f}", 100, 100).status == "pass"
+    assert rules(oc.check_implied(ratio, 100, 100, interval=interval)) == ["implied_table"]
+    assert implied_tables(ratio, 100, 100, interval=interval) == [(30, 70, 4, 96), (96, 4, 70, 30)]
+    safe, around = wald(60, 70, 40, 96, "odds")
+    assert oc.check_implied(safe, 130, 136, interval=around).status == "pass"
+    for wrong in ({}, {"total": 100_000}, {"exposed": 3, "unexposed": 3, "kind": "hazard"}):
+        with pytest.raises(oc.BadInput):
+            oc.check_implied("2.0", **wrong)
+    with pytest.raises(oc.BadInput, match="ratio"):
+        oc.check_implied("about two", 30, 30)
+
+
+AT_RISK = [200, 170, 140, 100]
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({}, []),
+        ({"events": [15, 18, 20, 12]}, []),
+        ({"events": [15, 18, 20, 9]}, ["survival_count"]),
+        ({"events": [15, 27, 20, 12]}, ["survival_count"]),  # 30 leave, so 3 withdrew
+        ({"withdrawn": [15, 28, 20, 12]}, ["survival_count"]),  # so 2 had the event
+        ({"events": [30, 30, 40, 12], "withdrawn": [0, 0, 0, 0]}, []),
+        ({"survival": [0.9, 0.8, 0.7, 0.6]}, []),
+        ({"survival": [0.9, 0.88, 0.75, 0.6]}, ["survival_count"]),  # 200 × 0.1, 170 × 0.022
+        ({"hazard": [0.1, 0.12, 0.1, 0.03]}, ["survival_count"]),
+    ],
+)
+def test_life_tables_by_what_their_columns_imply(columns, expected):
+    assert rules(oc.check_life_table(AT_RISK, **columns)) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
+def test_events_of_a_life_table_come_out_of_its_survival(leaving):
+    """Kaplan-Meier from the true columns: the implied events are the true ones."""
+    from output_checks.survival import _implied_events
+
+    left, n, s, survival = 600, [], 1.0, []
+    for events, withdrawn in leaving:
+        n.append(left)
+        s *= 1 - events / left
+        survival.append(s)
+        left -= events + withdrawn
+    implied = _implied_events([float(x) for x in n], {"survival": survival}, 1.0)
+    assert implied == pytest.approx([e for e, _ in leaving], abs=1e-6)
+
+
+def test_a_life_table_with_columns_of_other_length_is_refused():
+    with pytest.raises(oc.BadInput, match="events"):
+        oc.check_life_table([30, 10], events=[10])

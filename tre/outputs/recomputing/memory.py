@@ -14,10 +14,11 @@ from typing import Any
 
 from output_checks import OutputCheckError, TableSpec
 from output_checks.against import place
-from output_checks.differencing import Release, compare, release_of
+from output_checks.differencing import compare
 from output_checks.findings import Finding
 from output_checks.layout import label_text
 from output_checks.published import Published
+from output_checks.releases import Release, release_of
 from output_checks.report import Report
 from tre.outputs.findings import blocked
 
