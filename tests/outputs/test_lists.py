@@ -56,7 +56,7 @@ def test_a_checkers_queue_is_what_they_may_still_vote_on(house: House) -> None:
     assert ids(listed(house, "cora", waiting=True)) == [second.request]
     house.vote("carl", first)
     assert ids(listed(house, "cleo", waiting=True)) == [second.request]
-    for who in ("ben", "old", "bias"):
+    for who in ("ben", "old", "bias", "adam", "audrey"):
         assert ids(listed(house, who, waiting=True)) == []
 
 

@@ -1,8 +1,7 @@
-"""Lists of release requests: who sees which, filtered, searched, page by page.
+"""Lists of release requests: filtered, searched, page by page.
 
-Decides the scope of a person (members their projects, output checkers what they have no tie to, custodians what is out
-of their data, administrators and auditors all) and how a page is cut: by identifier, newest first, so that page 1,000
-costs what page 1 costs. No row tells anything of a sealed vote.
+Decides how a page is cut: by identifier, newest first, so that page 1,000 costs what page 1 costs. Leaves to `scope` who
+sees which requests. No row tells anything of a sealed vote.
 """
 
 from __future__ import annotations
@@ -13,21 +12,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Select, and_, column, func, literal_column, or_, select, true, values
+from sqlalchemy import Boolean, ColumnElement, Select, and_, column, func, literal, literal_column, or_, select, true
 from sqlalchemy import Text as SqlText
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from tre.audit import Actor
 from tre.errors import InvalidInput
 from tre.outputs import limits
-from tre.outputs.access import granted_data_of
 from tre.outputs.limits import Limits
 from tre.outputs.model import ReleaseRequest, RequestVersion, Review
+from tre.outputs.scope import Scope, scope_of
 from tre.outputs.states import OUT, OWNERS, Owner, RequestState
-from tre.people.model import Person, Role
-from tre.people.rules import has_role
-from tre.people.service import conflicts_of, custodian_of, get_person
-from tre.projects.model import Member, Project
 
 MAX_PAGE = 200
 SIMPLE: ColumnElement[str] = literal_column("'simple'::regconfig")
@@ -80,44 +76,12 @@ class RequestPage:
     after: int | None
 
 
-@dataclass(frozen=True)
-class Scope:
-    """`everything`, but for `hidden` projects and, outside their own, authors of `hidden_organisations`; or only the
-    projects of `own`. In any case what is out of the projects that were granted data which they answer for, `granted`.
-    """
-
-    everything: bool
-    own: tuple[str, ...]
-    hidden: tuple[str, ...] = ()
-    hidden_organisations: tuple[str, ...] = ()
-    granted: tuple[str, ...] = ()
-
-
-def scope_of(session: Session, actor: Actor) -> Scope:
-    query = select(Project.slug, Member.left_at).join(Member).join(Person).where(Person.username == actor.username)
-    teams = session.execute(query).all()
-    own = tuple(sorted(slug for slug, left in teams if left is None))
-    if has_role(actor, Role.administrator, Role.auditor):
-        return Scope(True, own)
-    answers_for = custodian_of(session, actor.username) if has_role(actor, Role.custodian) else set()
-    granted = tuple(sorted(granted_data_of(session, answers_for) - set(own)))
-    if not has_role(actor, Role.checker):
-        return Scope(False, own, granted=granted)
-    interests = [interest.partition(":") for interest in conflicts_of(session, actor.username)]
-    organisations = {name for kind, _, name in interests if kind == "organisation"}
-    proposed = session.scalars(select(Project.slug).where(Project.proposed_by == actor.username))
-    tied = {slug for slug, _ in teams} | set(proposed) | {name for kind, _, name in interests if kind == "project"}
-    tied |= granted_data_of(session, organisations)
-    colleagues = organisations | {get_person(session, actor.username).organisation_slug}
-    return Scope(True, own, tuple(sorted(tied - set(own))), tuple(sorted(colleagues)), granted)
-
-
 def list_requests(session: Session, actor: Actor, filters: Filters, *, now: datetime) -> RequestPage:
     """Raises `InvalidInput` for a filter that nothing could match."""
     if not 1 <= filters.limit <= MAX_PAGE:
         raise InvalidInput(f"A page has 1 to {MAX_PAGE} lines.", field="limit")
-    scope = scope_of(session, actor)
-    conditions = [*_conditions(filters), *(_waiting(session, actor) if filters.waiting else [])]
+    scope = scope_of(session, actor, reviewing=filters.waiting)
+    conditions = [*_conditions(filters), *(_waiting(actor, scope) if filters.waiting else [])]
     query = _in_order(_scoped(scope, conditions, filters), filters)
     found = session.execute(query).all()
     rows, more = found[: filters.limit], len(found) > filters.limit
@@ -134,22 +98,16 @@ def _columns(entity: Any = ReleaseRequest) -> list[Any]:
 def _scoped(scope: Scope, conditions: Sequence[ColumnElement[bool]], filters: Filters) -> Select[Any]:
     if scope.everything:
         query = select(*_columns()).where(*conditions)
-        return query.where(_shown(scope)) if scope.hidden_organisations else query
+        return query if scope.condition is None else query.where(scope.condition)
     # One short index scan per project, then the newest of all: the size of other projects does not matter.
-    slugs = [*((slug, True) for slug in scope.own or ("",)), *((slug, False) for slug in scope.granted)]
-    mine = values(column("slug", SqlText), column("whole", Boolean), name="mine").data(slugs)
+    slugs = literal([*scope.own, *scope.granted], ARRAY(SqlText))
+    whole = literal([True] * len(scope.own) + [False] * len(scope.granted), ARRAY(Boolean))
+    named = func.unnest(slugs, whole).table_valued(column("slug", SqlText), column("whole", Boolean), name="mine")
+    mine = named.render_derived()
     seen = or_(mine.c.whole, ReleaseRequest.state.in_(OUT))
     one = _in_order(select(*_columns()).where(ReleaseRequest.project_slug == mine.c.slug, seen, *conditions), filters)
     newest = aliased(one.lateral("newest"))
     return select(*[newest.c[name] for name in _COLUMNS]).select_from(mine.join(newest, true()))
-
-
-def _shown(scope: Scope) -> ColumnElement[bool]:
-    """What a checker has no tie to, their own projects, and what is out of the data that they answer for."""
-    theirs = select(Person.username).where(Person.organisation_slug.in_(scope.hidden_organisations))
-    free = and_(ReleaseRequest.project_slug.not_in(scope.hidden), ReleaseRequest.author.not_in(theirs))
-    out = and_(ReleaseRequest.project_slug.in_(scope.granted), ReleaseRequest.state.in_(OUT))
-    return or_(free, ReleaseRequest.project_slug.in_(scope.own), *([out] if scope.granted else []))
 
 
 def _in_order(query: Select[Any], filters: Filters) -> Select[Any]:
@@ -186,7 +144,7 @@ def words(search: str) -> str:
     return " & ".join(f"{word}:*" for word in found)
 
 
-def _waiting(session: Session, actor: Actor) -> list[ColumnElement[bool]]:
+def _waiting(actor: Actor, scope: Scope) -> list[ColumnElement[bool]]:
     """In review, and this checker's own review is not complete; own projects are none of their business."""
     voted = select(Review.request_id).where(
         Review.reviewer == actor.username,
@@ -199,10 +157,9 @@ def _waiting(session: Session, actor: Actor) -> list[ColumnElement[bool]]:
         RequestVersion.number == ReleaseRequest.version,
         RequestVersion.opened_at.is_not(None),
     )
-    own = scope_of(session, actor).own
     return [
         ReleaseRequest.state == RequestState.in_review,
-        ReleaseRequest.project_slug.not_in(own),
+        ReleaseRequest.project_slug.not_in(scope.own),
         ~voted.exists(),
         ~opened.exists(),
     ]
@@ -210,33 +167,21 @@ def _waiting(session: Session, actor: Actor) -> list[ColumnElement[bool]]:
 
 def _rows(session: Session, actor: Actor, rows: Sequence[Any], now: datetime) -> tuple[RequestRow, ...]:
     ids = [row.id for row in rows]
-    required = {
-        (version.request_id, version.number): version.required
-        for version in session.execute(
-            select(RequestVersion.request_id, RequestVersion.number, RequestVersion.required).where(
-                RequestVersion.request_id.in_(ids)
-            )
-        )
-    }
-    complete: dict[tuple[int, int], list[str]] = {}
-    query = select(Review.request_id, Review.version, Review.reviewer).where(
-        Review.request_id.in_(ids), Review.completed_at.is_not(None)
+    complete = and_(
+        Review.request_id == RequestVersion.request_id,
+        Review.version == RequestVersion.number,
+        Review.completed_at.is_not(None),
     )
-    for review in session.execute(query):
-        complete.setdefault((review.request_id, review.version), []).append(review.reviewer)
+    query = select(RequestVersion.request_id, RequestVersion.number, RequestVersion.required, Review.reviewer)
+    found: dict[tuple[int, int], tuple[int, list[str]]] = {}
+    for number in session.execute(query.outerjoin(Review, complete).where(RequestVersion.request_id.in_(ids))):
+        _, reviewers = found.setdefault((number.request_id, number.number), (number.required, []))
+        reviewers += [number.reviewer] if number.reviewer else []
     house = limits.read(session)
-    return tuple(_row(row, actor, now, house, required, complete) for row in rows)
+    return tuple(_row(row, actor, now, house, *found.get((row.id, row.version), (0, []))) for row in rows)
 
 
-def _row(
-    row: Any,
-    actor: Actor,
-    now: datetime,
-    house: Limits,
-    required: dict[tuple[int, int], int],
-    complete: dict[tuple[int, int], list[str]],
-) -> RequestRow:
-    reviewers = complete.get((row.id, row.version), [])
+def _row(row: Any, actor: Actor, now: datetime, house: Limits, required: int, reviewers: Sequence[str]) -> RequestRow:
     return RequestRow(
         id=row.id,
         project=row.project_slug,
@@ -250,6 +195,6 @@ def _row(
         due_in=house.working_days(now, row.due_at),
         overdue=row.due_at is not None and row.due_at < now,
         reviews=len(reviewers),
-        required=required.get((row.id, row.version), 0),
+        required=required,
         mine=actor.username in reviewers,
     )
