@@ -10,14 +10,15 @@ import pytest
 
 from tests.door.conftest import LONG
 from tests.door.parts import TOKEN, GuardHouse, bare_jupyter, route_for
-from tre.door.guard.paths import MethodRefused, PathRefused, admit, clean, split_base, split_target
+from tre.door.guard.paths import Kind, MethodRefused, PathRefused, admit, clean, split_base, split_target
 from tre.door.probes import guard
-from tre.door.probes.guard import FORWARDED, Door, Trap, attempts, is_own_answer
+from tre.door.probes.guard import Door, Trap, attempts, is_on_the_list, what_was_reached
 from tre.door.probes.raw import RawHttp
 from tre.door.probes.spellings import ADDRESSES, TRAP, spellings
 
 COUNT = 12_000
 OVER_HTTP = COUNT if LONG else COUNT // 10
+FORWARDED = {Kind.UPSTREAM, Kind.CHANNELS}
 PER_FAMILY = 1300 if LONG else 130
 MARKER = "the-marker-that-must-not-leave"
 PLAIN = tuple(address.replace(TRAP, "secret") for addresses in ADDRESSES.values() for address in addresses)
@@ -104,7 +105,7 @@ def test_all_are_refused_by_the_guard(house: GuardHouse, traps: Path):
         if b"content-security-policy" not in text.lower():
             leaks.append(f"no policy: {path}")
     assert leaks == []
-    assert {path: status for path, status in odd.items() if not is_own_answer(f"/user/alice/heart/{path}")} == {}
+    assert {path: status for path, status in odd.items() if not is_on_the_list(f"/user/alice/heart/{path}")} == {}
 
 
 def test_other_workspaces_bases_are_refused(house: GuardHouse, traps: Path):
@@ -128,6 +129,31 @@ def test_other_workspaces_bases_are_refused(house: GuardHouse, traps: Path):
 
 
 # The same as `tre verify` tries it.
+
+
+BASE = "/user/alice/heart/"
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "answer", "reached"),
+    [
+        (f"{BASE}files/secret.txt", 200, b"what else", "it was answered with 200"),
+        (f"{BASE}api/terminals", 204, b"", "it was answered with 204"),
+        (f"{BASE}terminals/websocket/1", 101, b"", "a websocket was opened"),
+        (f"{BASE}lab", 200, MARKER.encode(), "the file's content came out"),
+        (f"{BASE}files/secret.txt", 404, MARKER.encode(), "the file's content came out"),
+        (f"{BASE}files/secret.txt", 404, b"", ""),
+        (f"{BASE}files/secret.txt", 302, b"", ""),
+        (f"{BASE}lab/../api/terminals/..", 200, b"the guard is ready", ""),
+        (f"{BASE}api/contents/..%5c..%5cmetrics/..", 200, b"a list of names", ""),
+        (f"{BASE}lab/tree/..%2fx/../api/terminals", 200, b"Lab's page", ""),
+        (f"{BASE}lab/tree/..\\..\\lab/tree/%2E%2e%2F%2E%2e%2Fview/secret.txt", 200, b"Lab's page", ""),
+        (f"{BASE}lab/../files/secret.txt", 200, b"", "it was answered with 200"),
+        (f"{BASE}%66iles/secret.txt", 200, b"", "it was answered with 200"),
+    ],
+)
+def test_what_counts_as_reached(target: str, status: int, answer: bytes, reached: str):
+    assert what_was_reached(target, status, answer, MARKER) == reached
 
 
 @pytest.fixture

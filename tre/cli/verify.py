@@ -69,8 +69,10 @@ def for_people(report: Report) -> None:
     show([{"wall": wall, "tried": count, "refused": refused[wall]} for wall, count in sorted(tried.items())])
     fields = ("name", "workspace_id", "tries", "verdict", "detail")
     if failed := [row for row in report.to_dict()["probes"] if row["verdict"] != "refused"]:
-        click.echo("\nNot refused:")
-        show([{field: row[field] for field in fields} for row in failed])
+        for row in failed:
+            click.echo()
+            show({field: row[field] for field in fields})
+        click.echo()
     for words in report.left_out:
         click.echo(f"Left out, since there is none: {words}.")
     click.echo(f"{refused.total()} of {tried.total()} attempts were refused; the result is in the audit record.")

@@ -1,23 +1,26 @@
 """Attempts through the door: every address from which a Jupyter server gives out files, asked as the workspace's owner.
 
-Decides what counts: an answer with the content of the file that was laid there, an open websocket, or a success that is
-not the guard's own answer was reached; a refusal counts only if the same session is let in where it should be, before
-and afterwards. The session is the guard's cookie around the workspace's own Hub token, which the Hub takes for its
-owner: what a signed-in browser sends, without anybody's password. Leaves running things inside to the runtime.
+Decides what counts: an answer with the content of the file that was laid there, an open websocket, or a success at an
+address that is not on the guard's list was reached; a refusal counts only if the same session is let in where it should
+be, before and afterwards. The session is the guard's cookie around the workspace's own Hub token, which the Hub takes
+for its owner: what a signed-in browser sends, without anybody's password. Running things inside is the runtime's.
 """
 
 from __future__ import annotations
 
+import posixpath
+import re
 import secrets
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import quote, unquote
 
 from tornado.web import create_signed_value
 
-from tre.door.guard.paths import Kind, MethodRefused, PathRefused, admit, clean, split_base, split_target
+from tre.door.guard.paths import MethodRefused, PathRefused, admit, clean, split_base, split_target
 from tre.door.guard.routes import Route, RouteTable
 from tre.door.guard.signin import SignIn
 from tre.door.internal_api import read_secret
@@ -33,7 +36,6 @@ from tre.workspaces.sandbox.host import ENVIRONMENT
 COUNT = 1300
 WALL = "guard"
 AT_ONCE = 4
-FORWARDED = frozenset({Kind.UPSTREAM, Kind.CHANNELS})
 
 # Lays the marker wherever a Jupyter server would look for files, or takes it away again.
 TRAPS = """
@@ -188,18 +190,33 @@ def what_was_reached(target: str, status: int, answer: bytes, marker: str) -> st
         return "the file's content came out"
     if status == 101:
         return "a websocket was opened"
-    if 200 <= status < 300 and not is_own_answer(target):
+    if 200 <= status < 300 and not any(map(is_on_the_list, as_the_proxy_may_read(target))):
         return f"it was answered with {status}"
     return ""
 
 
-def is_own_answer(target: str) -> bool:
-    """Whether the guard answers this target itself: Lab's page, or a file of its own copy."""
+def as_the_proxy_may_read(target: str) -> tuple[str, ...]:
+    """As it is, without its dot segments, and the same after decoding all, which the proxy does where it finds a
+    character that should have been encoded.
+    """
+    path, mark, query = target.partition("?")
+    decoded = quote(unquote(path, errors="surrogateescape"), errors="surrogateescape")
+    readings = (re.sub("%2e", ".", path, flags=re.IGNORECASE), decoded)
+    return (target, *(without_dots(reading) + mark + query for reading in readings))
+
+
+def without_dots(path: str) -> str:
+    return posixpath.normpath(path) + ("/" if path.endswith(("/", "/.", "/..")) else "")
+
+
+def is_on_the_list(target: str) -> bool:
+    """Whether this is but another spelling of what the guard lets its owner ask for: Lab's page, contents, kernels."""
     try:
         raw_path, raw_query = split_target(target)
-        return admit("GET", split_base(clean(raw_path))[1], raw_query).kind not in FORWARDED
+        admit("GET", split_base(clean(raw_path))[1], raw_query)
     except (PathRefused, MethodRefused):
         return False
+    return True
 
 
 def _result(workspace_id: str, family: str, verdict: Verdict, detail: str) -> Result:
