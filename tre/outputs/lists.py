@@ -1,7 +1,7 @@
 """Lists of release requests: filtered, searched, page by page.
 
-Decides how a page is cut: by identifier, newest first, so that page 1,000 costs what page 1 costs. Leaves to `scope` who
-sees which requests. No row tells anything of a sealed vote.
+Decides how a page is cut: by identifier, newest first, so that page 1,000 costs what page 1 costs. Leaves to `scope`
+who sees which requests. No row tells anything of a sealed vote.
 """
 
 from __future__ import annotations
