@@ -95,6 +95,67 @@ def records_of(values):
     return pd.DataFrame(rows, columns=["a", "b"])
 
 
+def lines_of(full):
+    """Every sum of a two-way table with totals: its parts and its total, as positions."""
+    rows, columns = full.shape
+    for i in range(rows):
+        yield [(i, j) for j in range(columns - 1)], (i, columns - 1)
+    for j in range(columns):
+        yield [(i, j) for i in range(rows - 1)], (rows - 1, j)
+
+
+def another_filling(full, hidden, cell):
+    """A non-negative whole filling that agrees with all published cells and differs from the truth in `cell`: a search
+    that knows nothing of programs. None if there is none.
+    """
+    lines = list(lines_of(full))
+    roof = int(full.max()) + 8
+    steps = [0]
+
+    def settle(known):
+        """Fills in what single gaps say; False if something cannot be."""
+        again = True
+        while again:
+            again = False
+            for parts, total in lines:
+                gaps = [at for at in (*parts, total) if at not in known]
+                if len(gaps) > 1:
+                    continue
+                rest = known.get(total, 0) - sum(known.get(at, 0) for at in parts)
+                if not gaps:
+                    if rest:
+                        return False
+                    continue
+                known[gaps[0]] = -rest if gaps[0] == total else rest
+                if known[gaps[0]] < 0:
+                    return False
+                again = True
+        return True
+
+    def search(known):
+        steps[0] += 1
+        assert steps[0] < 100_000, "the search did not end"
+        if not settle(known):
+            return None
+        gaps = [at for parts, total in lines for at in (*parts, total) if at not in known]
+        if not gaps:
+            return known
+        truth = int(full[gaps[0]])
+        for value in sorted(range(roof), key=lambda v: abs(v - truth)):
+            if (found := search({**known, gaps[0]: value})) is not None:
+                return found
+        return None
+
+    shown = {at: int(full[at]) for at in np.ndindex(full.shape) if not hidden[at]}
+    for value in sorted(range(roof), key=lambda v: abs(v - full[cell])):
+        if value != full[cell] and (found := search({**shown, cell: value})) is not None:
+            return found
+    return None
+
+
+TABLES = {"made": 0, "refused": 0}
+
+
 @given(st.lists(st.lists(st.integers(0, 6), min_size=3, max_size=3), min_size=3, max_size=3))
 @settings(max_examples=10_000 if LONG else 40)
 def test_protected_tables_withstand_an_attacker_who_tries_everything(values):
@@ -103,15 +164,14 @@ def test_protected_tables_withstand_an_attacker_who_tries_everything(values):
         return
     spec = {"rows": ["a"], "columns": ["b"], "margins": True, "parameters": {"threshold": 3}}
     report = oc.check(spec, records_of(values), "eurostat-safe-centre")
-    if report.evidence.spec and len(report.cells) < 9:
-        return
     try:
         table = report.suppress(totals="keep")
     except oc.Unsafe:
+        TABLES["refused"] += 1
         return  # nothing was handed over
+    TABLES["made"] += 1
     raw = table.to_csv().encode()
-    certificate = table.certificate()
-    assert oc.verify(certificate, raw).status == "pass"
+    assert oc.verify(table.certificate(), raw).status == "pass"
     rows = sorted({c.row["a"] for c in report.cells if c.row["a"] != "Total"})
     columns = sorted({c.column["b"] for c in report.cells if c.column["b"] != "Total"})
     place = {(r, c): (i, j) for i, r in enumerate([*rows, "Total"]) for j, c in enumerate([*columns, "Total"])}
@@ -119,13 +179,16 @@ def test_protected_tables_withstand_an_attacker_who_tries_everything(values):
     for cell, shown in zip(report.cells, table.values(), strict=True):
         at = place[cell.row["a"], cell.column["b"]]
         full[at], hidden[at] = cell.value, shown is None
-    if hidden.sum() > 8 or hidden[-1].any() or hidden[:, -1].any():
-        return  # too many for enumeration here; the certificate has spoken
-    every = fillings(full, hidden)
     for cell in report.cells:
+        at = place[cell.row["a"], cell.column["b"]]
         if cell.status == "fail":
-            at = place[cell.row["a"], cell.column["b"]]
-            assert len({f[at] for f in every}) > 1
+            assert hidden[at]
+            assert another_filling(full, hidden, at) is not None
+
+
+def test_most_small_tables_can_be_protected():
+    """Runs after the test above: refusing everything would be safe, too."""
+    assert TABLES["made"] >= 9 * TABLES["refused"]
 
 
 def example(n=4000, seed=3):
