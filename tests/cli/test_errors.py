@@ -61,6 +61,7 @@ def test_the_exit_codes_differ_where_a_script_would_act_differently():
         "Unauthenticated": 6,
         "Forbidden": 5,
         "GateClosed": 7,
+        "Hidden": 3,
         "LimitExceeded": 8,
         "Unavailable": 75,
         "Broken": 20,

@@ -139,7 +139,7 @@ def test_the_numbers_of_workspaces_are_shown_and_set_in_units(zoe: Run):
     (row,) = told(zoe(*put, "--project", "cost", "cpus=0.5"))
     assert (row["value"], row["of"]) == (0.5, "project")
     assert told(zoe(*put, "--project", "cost", "cpus="))[0]["of"] == "platform"
-    wrongs = {"idle_seconds=soon": "is no number", "idle=4h": "no such number", "cpus=": "needs a value"}
+    wrongs = {"idle_seconds=soon": "is no number", "idle=4": "no such number", "cpus=": "needs a value"}
     for wrong, said in wrongs.items():
         ran = zoe(*put[:-1], wrong)
         assert (ran.code, said in ran.err) == (2, True), ran.err
