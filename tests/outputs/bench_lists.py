@@ -15,6 +15,8 @@ from tre.store import Database
 SIZES = (1_000, 100_000)
 ROUNDS = 60
 LIMIT_MS = 50.0
+# Flat: so much more may a hundred times as many requests cost.
+MORE_MS = 10.0
 # Half the requests in ten projects, the others over two thousand; states as they are after years of work.
 PROJECTS = """
 INSERT INTO project (slug, title, purpose, public_benefit, legal_basis, risk_of_sharing, cost_of_withholding, end_date,
@@ -106,8 +108,8 @@ def row(name: str, small: tuple[float, float], large: tuple[float, float]) -> di
         "ours": f"p95 {large[1]:.1f} ms at {SIZES[1]:,}",
         "other": f"p95 {small[1]:.1f} ms at {SIZES[0]:,}",
         "ratio": round(large[0] / small[0], 2),
-        "goal": f"p95 at most {LIMIT_MS:g} ms, flat",
-        "met": large[1] <= LIMIT_MS,
+        "goal": f"p95 at most {LIMIT_MS:g} ms, median at most {MORE_MS:g} ms more",
+        "met": large[1] <= LIMIT_MS and large[0] - small[0] <= MORE_MS,
     }
 
 

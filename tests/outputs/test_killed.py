@@ -12,10 +12,11 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
+import pytest
 from sqlalchemy import func, select
 
 from tests.outputs.house import House
-from tre.outputs import checking, release, steps
+from tre.outputs import checking, limits, release, steps
 from tre.outputs.model import FileFinding, Release, ReleaseRequest
 from tre.outputs.service import Submitted
 from tre.outputs.states import RequestState
@@ -89,6 +90,11 @@ def release_row(house: House, sent: Submitted) -> Release | None:
         found = session.get(Release, sent.request)
         session.expunge_all()
         return found
+
+
+@pytest.fixture(autouse=True)
+def many_requests(house: House) -> None:
+    limits.change(house.db, house.actor("adam"), {"max_requests_per_day": 10_000})
 
 
 def test_a_release_killed_anywhere_happens_once(house: House) -> None:
