@@ -172,7 +172,7 @@ def link(tables: list[LongTable], *, negative: bool = False, whole: bool = True)
     everything = _all_labels(tables) if joined else {}
     equations: dict[tuple[int, tuple[int, ...]], None] = {}
     ratios: list[tuple[int, int, float, float]] = []
-    for table, measure in zip(tables, measures, strict=True):
+    for number, (table, measure) in enumerate(zip(tables, measures, strict=True)):
         kinds = dict.fromkeys([measure.top, COUNT] if measure.quotient else [measure.top])
         for parts, total in _sums(table, everything):
             for kind in kinds:
@@ -181,7 +181,7 @@ def link(tables: list[LongTable], *, negative: bool = False, whole: bool = True)
                 if members != (at,):
                     equations[(at, members)] = None
         if measure.quotient:
-            ratios += _quotients(table, measure, cells, floor)
+            ratios += _quotients(table, measure, cells, floor, number)
     n = len(cells.least)
     rows = [row for row, (_, members) in enumerate(equations) for _ in range(len(members) + 1)]
     columns = [i for at, members in equations for i in (*members, at)]
@@ -233,16 +233,21 @@ def _said(table: LongTable) -> Iterator[tuple[Labels, float]]:
 
 
 def _quotients(
-    table: LongTable, measure: Measure, cells: _Cells, floor: float
+    table: LongTable, measure: Measure, cells: _Cells, floor: float, number: int
 ) -> Iterator[tuple[int, int, float, float]]:
-    """Two inequalities per published quotient q ± s: (q - s) base ≤ top ≤ (q + s) base."""
-    d = len(table.dimensions)
+    """Two inequalities per published quotient q ± s: (q - s) base ≤ top ≤ (q + s) base.
+
+    Percentages of what is shown, in a table with gaps, are of a base of their own.
+    """
+    d, gaps = len(table.dimensions), bool((table.values != table.values).any())
+    own = measure.statistic != "mean" and table.totals == "shown" and gaps
+    of = f"{COUNT} shown in table {number}" if own else COUNT
     over = {"percent": range(d), "row_percent": range(table.rows, d), "column_percent": range(table.rows)}
     half = half_unit(table.values) if table.half is None else table.half
     for labels, value in _said(table):
         base = tuple(table.total if j in over.get(measure.statistic, ()) else t for j, t in enumerate(labels))
         i = cells.at(measure.top, _name(table, labels), floor)
-        k = cells.at(COUNT, _name(table, base), floor)
+        k = cells.at(of, _name(table, base), floor)
         if value != value or i == k:
             continue
         unit = 1.0 if measure.statistic == "mean" else 0.01
