@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import pyotp
 
 STEP_SECONDS = 30
+# How long a code may be under way on a busy machine: it must still be allowed when it arrives.
+UNDER_WAY_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Account:
     last_step: int = 0
 
     def next_code(self) -> str:
-        step = max(int(time.time()) // STEP_SECONDS - 1, self.last_step + 1)
+        step = max(int(time.time() + UNDER_WAY_SECONDS) // STEP_SECONDS - 1, self.last_step + 1)
         while step > int(time.time()) // STEP_SECONDS + 1:
             time.sleep(0.2)
         self.last_step = step
