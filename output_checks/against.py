@@ -17,7 +17,7 @@ from output_checks.engine import check
 from output_checks.errors import Unreadable
 from output_checks.findings import Finding
 from output_checks.inference import NEAR, worked_out
-from output_checks.layout import cell_keys, label_text, parse_label
+from output_checks.layout import Axis, label_text, parse_label, radices
 from output_checks.published import TOTALS, Published, PublishedCell, cell, read
 from output_checks.report import Report
 from output_checks.spec import MISSING, TableSpec
@@ -74,12 +74,13 @@ def compare(report: Report, cells: list[PublishedCell]) -> Report:
 
 def place(e: Evidence, cells: list[PublishedCell]) -> tuple[dict[int, PublishedCell], list[Finding]]:
     """Each published cell at its position in the evidence; findings for those that have none or are there twice."""
-    at = {int(key): i for i, key in enumerate(e.keys.tolist()) if e.published[i]}
-    codes_of = [{label: i for i, label in enumerate(axis.labels)} for axis in e.axes]
+    at = {key: i for i, key in enumerate(e.keys.tolist()) if e.published[i]}
+    codes = [_Codes(axis, e.spec.total) for axis in e.axes]
+    sizes = radices(e.axes)
     placed: dict[int, PublishedCell] = {}
     problems: list[Finding] = []
     for c in cells:
-        i = _position(e, c, codes_of, at)
+        i = at.get(_key(c, codes, sizes))
         if not c.readable and e.mode is None:
             problems.append(_about(c, "unreadable_cell", f"{c.text!r} is neither a number nor a sign of suppression."))
         elif i is None:
@@ -92,21 +93,32 @@ def place(e: Evidence, cells: list[PublishedCell]) -> tuple[dict[int, PublishedC
     return placed, problems
 
 
-def _position(e: Evidence, c: PublishedCell, codes_of: list[dict[Any, int]], at: dict[int, int]) -> int | None:
-    import numpy as np
+class _Codes(dict[str, int]):
+    """Label text of one dimension → its code, -1 for the total, -2 for none; worked out when first asked."""
 
-    codes = []
-    for axis, code_of in zip(e.axes, codes_of, strict=True):
-        text = c.labels.get(axis.name, "")
-        code = code_of.get(parse_label(text, axis.kind))
+    def __init__(self, axis: Axis, total: str) -> None:
+        self.axis, self.total = axis, total
+        self.known: dict[Any, int] = {label: i for i, label in enumerate(axis.labels)}
+
+    def __missing__(self, text: str) -> int:
+        code = self.known.get(parse_label(text, self.axis.kind))
         if code is None and text in ("", "nan", "NaN", MISSING):
-            code = code_of.get(None, -1 if text == "" else None)
-        if code is None and (text == e.spec.total or text in TOTALS):
-            code = -1
+            code = self.known.get(None, -1 if text == "" else None)
         if code is None:
-            return None
-        codes.append(code)
-    return at.get(int(cell_keys(np.array([codes]), e.axes)[0]))
+            code = -1 if text == self.total or text in TOTALS else -2
+        self[text] = code
+        return code
+
+
+def _key(c: PublishedCell, codes: list[_Codes], sizes: list[int]) -> int:
+    """The integer of the cell as `layout.cell_keys` has it; -1 for a cell that the table has not."""
+    key = 0
+    for of, size in zip(codes, sizes, strict=True):
+        code = of[c.labels.get(of.axis.name, "")]
+        if code < -1:
+            return -1
+        key = key * size + code + 1
+    return key
 
 
 def _completeness(report: Report, placed: dict[int, PublishedCell]) -> list[Finding]:
@@ -130,7 +142,7 @@ def _values(report: Report, shown: dict[int, PublishedCell]) -> tuple[set[int], 
     e, problems, accepted = report.evidence, [], set()
     visible = np.zeros(len(e), dtype=bool)
     visible[list(shown)] = True
-    allowed = expected_values(report, visible)
+    allowed = [values.tolist() for values in expected_values(report, visible).values()]
     for i, c in shown.items():
         if e.mode is not None and e.mode[i] is not None and str(e.mode[i]) == c.text.strip():
             continue
@@ -138,8 +150,7 @@ def _values(report: Report, shown: dict[int, PublishedCell]) -> tuple[set[int], 
             problems.append(_about(c, "mismatch", f"The file says {c.text.strip()}, the data say {report.value(i)}."))
             continue
         value, near = float(c.value), c.slack + NEAR * max(1.0, abs(float(c.value)))
-        options = [values[i] for values in allowed.values()]
-        if any(abs(value - option) <= near for option in options if option == option):
+        if any(abs(value - values[i]) <= near for values in allowed):
             accepted.add(i)
         elif value == 0 and e.n[i] == 0:
             continue

@@ -23,6 +23,7 @@ SUPPRESSED = frozenset(
      "[suppressed]", "redacted", "[redacted]", "(suppressed)"}
 )  # fmt: skip
 LESS_THAN = re.compile(r"[<≤]\s*=?\s*\d+")
+PLAIN = re.compile(r"-?\d{1,30}(?:\.\d{1,30})?", re.ASCII)
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
 TOTALS = ("Total", "All", "total", "all")
 MAX_BYTES = 64 * 2**20
@@ -119,6 +120,8 @@ class Published:
 def cell(labels: dict[str, str], text: str, place: tuple[int, int] = (0, 0)) -> PublishedCell:
     """A cell from its text; what is neither a number nor a known sign of suppression is kept as unreadable."""
     plain = text.strip()
+    if PLAIN.fullmatch(plain):
+        return PublishedCell(labels, text, Decimal(plain), place)
     if plain.lower() in SUPPRESSED or LESS_THAN.fullmatch(plain):
         return PublishedCell(labels, text, None, place)
     number = plain.removesuffix("%").strip()
