@@ -61,7 +61,7 @@ def new_space(kubectl: Kubectl) -> Iterator[NewSpace]:
 
     yield make
     if made:
-        kubectl("delete", "namespace", "--wait=false", *made)
+        kubectl("delete", "namespace", "--wait=false", "--ignore-not-found", *made)
 
 
 @pytest.fixture

@@ -30,13 +30,13 @@ ACCOUNTS = b"root:x:0:0::/:/none\nnobody:x:65534:65534::/:/none\n"
 @dataclass(frozen=True)
 class Module:
     """`programs` is {file: package}; `names` further names of the first program; `folders` {file: folder of `source`};
-    `stamp` a variable that the linker sets, which the module's own release scripts would.
+    `stamps` are variables that the linker sets, as the module's own release scripts do.
     """
 
     name: str
     programs: Mapping[str, str]
     names: tuple[str, ...] = ()
-    stamp: str = ""
+    stamps: tuple[str, ...] = ()
     source: str = ""
     folders: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,11 +47,21 @@ class Module:
 
 CILIUM = "github.com/cilium/cilium"
 CILIUM_VERSION = "1.20.2"
+KUBERNETES_VERSION = "1.34.4"
 CRDS = "pkg/k8s/apis/cilium.io/client/crds"
 KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubectl")
+
+
+def kubernetes_stamps() -> tuple[str, ...]:
+    """A chart asks which Kubernetes it is on: without these it would be told v0.0.0."""
+    major, minor = KUBERNETES_VERSION.split(".")[:2]
+    values = {"gitVersion": f"v{KUBERNETES_VERSION}", "gitMajor": major, "gitMinor": minor}
+    return tuple(f"k8s.io/component-base/version.{name}={value}" for name, value in values.items())
+
+
 MODULES = (
     Module("probe", {"probe": "."}),
-    Module("kubernetes", {"kubernetes": "."}, names=KUBERNETES),
+    Module("kubernetes", {"kubernetes": "."}, names=KUBERNETES, stamps=kubernetes_stamps()),
     Module(
         "cilium",
         {
@@ -59,7 +69,7 @@ MODULES = (
             "cilium-cni": f"{CILIUM}/plugins/cilium-cni",
             "cilium-dbg": f"{CILIUM}/cilium-dbg",
         },
-        stamp=f"{CILIUM}/pkg/version.ciliumVersion={CILIUM_VERSION}",
+        stamps=(f"{CILIUM}/pkg/version.ciliumVersion={CILIUM_VERSION}",),
         source=CILIUM,
         folders={"cilium-bpf": "bpf", "cilium-crds": CRDS},
     ),
@@ -121,7 +131,7 @@ def compile_one(module: Module, file: str, package: str, folder: Path) -> None:
     """One program, at the lowest priority, with a word now and then: it may take minutes."""
     say(f"building {file}")
     log = folder / f"{file}.log"
-    linker = "-ldflags=-s -w" + (f" -X {module.stamp}" if module.stamp else "")
+    linker = " ".join(["-ldflags=-s -w", *(f"-X {stamp}" for stamp in module.stamps)])
     command = ["nice", "-n", "19", "go", "build", "-v", *FLAGS, linker, "-o", str(folder / file), package]
     with log.open("w") as out:
         child = subprocess.Popen(command, cwd=module.home, env=environment(), stdout=out, stderr=out)

@@ -1,7 +1,7 @@
 """Pins what is built: `python -m tests.cluster.machine.pin` writes every go.mod and go.sum below tests/cluster/go anew.
 
-Run it after a change of a version below, with a connection to Go's module proxy. Go takes `replace` lines from the main
-module only, and both Kubernetes and Cilium have some: they are repeated here.
+Run it after a change of a version, below or in build, with a connection to Go's module proxy. Go takes `replace` lines
+from the main module only, and both Kubernetes and Cilium have some: they are repeated here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .build import CILIUM, CILIUM_VERSION, MODULES, Module, go
+from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, MODULES, Module, go
 from .progress import say
 
-KUBERNETES = "v1.34.4"
 TOOLS = {"coredns": "v1.15.0", "helm": "v3.21.4"}
 #: Their development tools, which are not to be had as modules and are in no program.
 NOT_NEEDED = ("controller-tools", "cilium/linters", "deepequal-gen", "mcs-api/conformance")
@@ -43,11 +42,11 @@ def edit(module: Module, *changes: str) -> None:
 def kubernetes(module: Module) -> None:
     """The parts that lie in their repository (v0.0.0 there) are released on their own, as v0 of the same number."""
     path = "k8s.io/kubernetes"
-    staged = "v0" + KUBERNETES.removeprefix("v1")
-    found = theirs(path, KUBERNETES, module.home.parent)
+    staged = "v0" + KUBERNETES_VERSION.removeprefix("1")
+    found = theirs(path, f"v{KUBERNETES_VERSION}", module.home.parent)
     begin(module, found["Go"])
     parts = [part["Path"] for part in found["Require"] if part["Version"] == "v0.0.0"]
-    edit(module, f"-require={path}@{KUBERNETES}", *(f"-replace={part}={part}@{staged}" for part in parts))
+    edit(module, f"-require={path}@v{KUBERNETES_VERSION}", *(f"-replace={part}={part}@{staged}" for part in parts))
     go("mod", "tidy", folder=module.home)
 
 
