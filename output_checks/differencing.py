@@ -40,10 +40,12 @@ def compare(
     *,
     profile: str | Path | Profile = "sacro",
     table: Mitigated | None = None,
+    gaps: Gaps | None = None,
 ) -> Verdict:
     """The verdict on a new table given every earlier release.
 
-    table is what is to be published (by default the table with its unsafe cells suppressed). Findings:
+    table is what is to be published (by default the table with its unsafe cells suppressed); gaps, where several
+    tables are compared on one and the same data, remembers what was asked of them. Findings:
     `differencing` (fail) where two populations differ by fewer units than the threshold, `snapshot` (fail)
     where the same cell of the same table changed by so few, `linked` (fail) where gaps follow from several
     tables together, `unreadable` (fail).
@@ -54,7 +56,7 @@ def compare(
     earlier = list(store.releases() if hasattr(store, "releases") else store)
     findings: list[Finding] = []
     seen: Seen = {}
-    gaps = _Gaps(data)
+    gaps = gaps or Gaps(data)
     mine = gaps.population(report.spec)
     alike: list[Release] = []
     for old in earlier:
@@ -75,7 +77,7 @@ def compare(
     return Verdict("comparison", tuple(findings), house.id, {"earlier": len(earlier)})
 
 
-class _Gaps:
+class Gaps:
     """Which records a table is of: its filter, and which dimensions with missing labels drop them."""
 
     def __init__(self, data: Any) -> None:
@@ -118,7 +120,7 @@ def _changed(spec: TableSpec, before: TableSpec, new: Release, old: Release, hou
 
 
 def _populations(
-    spec: TableSpec, before: TableSpec, old: Release, data: Any, house: Profile, seen: Seen, gaps: _Gaps
+    spec: TableSpec, before: TableSpec, old: Release, data: Any, house: Profile, seen: Seen, gaps: Gaps
 ) -> Iterator[Finding]:
     """Two populations, same cells: how many units are in one and not in the other, counted on the data."""
     shared = tuple(name for name in spec.dimensions if name in before.dimensions) or spec.dimensions[:1]

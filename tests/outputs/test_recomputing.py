@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,20 +130,36 @@ def test_tables_of_one_request_count_against_each_other(tmp_path: Path) -> None:
     assert ("differencing", "fail") in rules(second)
 
 
-def test_of_other_populations_one_table_stands_for_all() -> None:
+def test_of_other_populations_one_table_stands_for_all(snapshot: Snapshot) -> None:
     same = [remembered(f"s{i}", SPEC, [["sex", "value"], ["F", str(i)]]) for i in range(3)]
     other = [remembered(f"o{i}", older(40), [["sex", "value"], ["F", str(i)]]) for i in range(3)]
-    kept = telling(TableSpec.from_dict(SPEC), [*same, *other]).values()
+    memory = Memory(snapshot.path)
+    for table in (*same, *other):
+        memory.add(table)
+    kept = telling(TableSpec.from_dict(SPEC), memory).values()
     assert sorted(old.id for old in kept) == ["o0", "s0", "s1", "s2"]
+
+
+def test_a_table_that_leaves_out_the_missing_of_one_dimension_more_is_of_other_people(tmp_path: Path) -> None:
+    path = tmp_path / "gaps.parquet"
+    pq.write_table(pa.table({"sex": ["F", "M"] * 40, "plan": [None] * 2 + ["a"] * 78, "age": [50] * 80}), path)
+    memory = Memory(path)
+    for name, rows in (("by sex", ["sex"]), ("by both", ["sex", "plan"])):
+        grid = [[*rows, "value"], *[[*["F", "a"][: len(rows)], "40"]]]
+        memory.add(remembered(name, {"rows": rows}, grid))
+    kept = telling(TableSpec.from_dict(older(40)), memory).values()
+    assert sorted(old.id for old in kept) == ["by both", "by sex"]
 
 
 def test_populations_found_clean_are_not_compared_again(snapshot: Snapshot) -> None:
     data = Data(snapshot.path, None)
-    memory = Memory([remembered("r", older(45), [["sex", "value"], ["F", ""], ["M", "25"]])])
+    memory = Memory(snapshot.path)
+    memory.add(remembered("r", older(45), [["sex", "value"], ["F", ""], ["M", "25"]]))
     assert compute(SPEC, GRID, data, memory, "sacro") == (True, [])
     assert len(memory.clean) == 1
     # A table whose comparison would fail now is not even looked at: the pair of populations is known.
-    memory.tables[0] = remembered("r", older(45), [["sex", "value"], ["F", "1"]])
+    odd = remembered("r", older(45), [["sex", "value"], ["F", "1"]])
+    memory.tables[0] = replace(memory.tables[0], release=odd)
     assert compute(SPEC, [*GRID[:2], ["M", ""]], data, memory, "sacro") == (True, [])
 
 

@@ -23,11 +23,11 @@ INPUT = Path("/input")
 def answers(job: dict[str, Any], out: IO[str], folder: Path = INPUT) -> None:
     # What would take more than half of the memory is put aside in files.
     SETTINGS["memory_limit"] = f"{job['memory_bytes'] >> 21}MiB"
-    memories = {
-        name: Memory([remembered(old["name"], old["spec"], old["cells"]) for old in tables])
-        for name, tables in job["released"].items()
-    }
     data = {name: Data(gathered(folder, held["files"]), held["unit"]) for name, held in job["data"].items()}
+    memories = {name: Memory(held.path) for name, held in data.items()}
+    for name, memory in memories.items():
+        for old in job["released"][name]:
+            memory.add(remembered(old["name"], old["spec"], old["cells"]))
     for table in job["tables"]:
         name = table["dataset"]
         verified, findings = compute(table["spec"], table["cells"], data[name], memories[name], job["profile"])

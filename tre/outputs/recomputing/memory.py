@@ -6,15 +6,14 @@ Leaves the attack to `output_checks.differencing`, and which tables are out to `
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from output_checks import OutputCheckError, TableSpec
 from output_checks.against import place
-from output_checks.differencing import compare
+from output_checks.differencing import Gaps, compare
 from output_checks.findings import Finding
 from output_checks.layout import label_text
 from output_checks.published import Published
@@ -43,14 +42,36 @@ class AsPublished:
         ]
 
 
-@dataclass
+@dataclass(frozen=True)
+class Known:
+    """A table that is out. `population` says which records it is of, equal for equal ones."""
+
+    release: Release
+    population: str
+    dimensions: frozenset[str]
+
+
 class Memory:
     """What is out on one dataset, and what this request adds to it. `clean` are pairs of populations that were compared
     and differ by nobody or by many: within one request they need no second look.
     """
 
-    tables: list[Release] = field(default_factory=list)
-    clean: set[str] = field(default_factory=set)
+    def __init__(self, data: Any) -> None:
+        self.gaps = Gaps(data)
+        self.tables: list[Known] = []
+        self.clean: set[str] = set()
+
+    def add(self, release: Release) -> None:
+        spec = TableSpec.from_dict(release.spec)
+        try:
+            population = self.population(spec)
+        except OutputCheckError:
+            # Comparing with it will say why.
+            population = f"unknown {len(self.tables)}"
+        self.tables.append(Known(release, population, frozenset(spec.dimensions)))
+
+    def population(self, spec: TableSpec) -> str:
+        return json.dumps(self.gaps.population(spec).to_dict(), sort_keys=True)
 
 
 def remembered(name: str, spec: dict[str, Any], grid: Sequence[Sequence[str]]) -> Release:
@@ -70,16 +91,17 @@ def remembered(name: str, spec: dict[str, Any], grid: Sequence[Sequence[str]]) -
 def joint_findings(table: AsPublished, data: Any, memory: Memory, profile: str) -> list[Finding]:
     """What the table gives away together with those in the memory; then it is remembered there itself."""
     mine = release_of(table)  # type: ignore[arg-type]
-    others = telling(table.report.spec, [old for old in memory.tables if old.id != mine.id])
-    memory.tables.append(mine)
+    others = telling(table.report.spec, memory, mine.id)
+    memory.add(mine)
     new = [old for pair, old in others.items() if pair not in memory.clean]
     if len(new) > MAX_COMPARED:
         why = f"{len(new)} earlier tables on other parts of the data are too many to hold this one against."
         return [blocked(why, "Keep to the filters of earlier tables.")]
     if not new:
         return []
+    spec = table.report.spec
     try:
-        verdict = compare(table.report.spec, data, new, profile=profile, table=table)  # type: ignore[arg-type]
+        verdict = compare(spec, data, new, profile=profile, table=table, gaps=memory.gaps)  # type: ignore[arg-type]
     except OutputCheckError as error:
         why = f"The table cannot be held against earlier releases: {error}"
         return [blocked(why, "Change its specification.")]
@@ -88,26 +110,19 @@ def joint_findings(table: AsPublished, data: Any, memory: Memory, profile: str) 
     return list(verdict.findings)
 
 
-def telling(spec: TableSpec, earlier: Sequence[Release]) -> dict[str, Release]:
-    """The earlier tables without those that tell nothing more, by what they are compared on.
+def telling(spec: TableSpec, memory: Memory, mine: str = "") -> dict[str, Release]:
+    """The earlier tables but for the one of that id, less those that tell nothing more, by what they are compared on.
 
-    Of tables on another part of the data only who is in that part matters, so one of them stands for all with the same
-    filter and the same dimensions in common.
+    Of tables of other records only who is among them matters, so one of them stands for all with the same records and
+    the same dimensions in common.
     """
-    population = _population(spec.to_dict())
+    population, dimensions = memory.population(spec), frozenset(spec.dimensions)
     kept: dict[str, Release] = {}
-    for number, old in enumerate(earlier):
-        theirs = _population(old.spec)
-        shared = sorted({*old.spec.get("rows", ()), *old.spec.get("columns", ())} & set(spec.dimensions))
+    for number, old in enumerate(memory.tables):
+        if old.release.id == mine:
+            continue
         # Without a dimension in common the new table's own first one is what counts.
-        key = OTHER + _digest([population, theirs, shared or spec.dimensions[:1], spec.unit])
-        kept.setdefault(str(number) if theirs == population else key, old)
+        shared = sorted(old.dimensions & dimensions) or spec.dimensions[:1]
+        key = OTHER + json.dumps([population, old.population, shared, spec.unit])
+        kept.setdefault(str(number) if old.population == population else key, old.release)
     return kept
-
-
-def _population(spec: dict[str, Any]) -> dict[str, Any]:
-    return {"where": spec.get("where"), "missing": spec.get("missing")}
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
