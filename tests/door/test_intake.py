@@ -162,7 +162,7 @@ def test_sizes(intake: Intake):
     assert (status, answer["error"]["code"], answer["error"]["field"]) == (413, "file_too_large", "files.0")
     status, _ = intake.submit(manifest(*(f"f{n}" for n in range(501))), b"")
     assert status == 413
-    status, answer = intake.submit(manifest("a", context="x" * (2 << 20)), b"")
+    status, answer = intake.submit(manifest("a", context="x" * (9 << 20)), b"")
     assert (status, answer["error"]["field"]) == (413, "manifest")
     connection = UnixHttp(intake.socket("w1"))
     connection.putrequest("POST", "/requests")

@@ -31,7 +31,7 @@ class UploadLimits:
     files: int = 500
     file_bytes: int = 64 << 20
     request_bytes: int = 256 << 20
-    overhead_bytes: int = 2 << 20
+    overhead_bytes: int = 10 << 20
     idle_seconds: float = 20.0
     total_seconds: float = 300.0
 
