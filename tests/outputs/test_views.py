@@ -7,7 +7,7 @@ import pytest
 
 from tests.outputs.house import PEOPLE, House
 from tre.errors import Forbidden, InvalidInput
-from tre.outputs import service
+from tre.outputs import release, service
 from tre.outputs.lists import Filters, list_requests
 from tre.outputs.model import Choice
 from tre.outputs.review import Verdict
@@ -107,6 +107,25 @@ def test_a_request_is_no_way_out_for_text(house: House) -> None:
     assert "leaked words" in inside
     assert "leak" not in outside
     assert "leaked words" in json.dumps(asdict(show(house, "cora", sent)), default=str)
+
+
+def test_words_that_were_returned_stay_inside_when_a_later_version_is_released(house: House) -> None:
+    sent = house.submit(house.file(), context="leaked words", controls="leaked too")
+    house.check()
+    for who in ("cora", "carl"):
+        house.vote(who, sent, Choice.request_changes)
+    house.decide("cora", sent, Verdict.return_)
+    again = house.submit(request=sent.request)
+    house.check()
+    for who in ("cora", "carl"):
+        house.vote(who, again)
+    house.decide("carl", again)
+    release.release(house.db, house.actor("cora"), again.request, version=again.version)
+    assert release.step(house.db, house.release_desk())
+    for via, sees in (("cli", False), ("web", False), ("notebook", True)):
+        first = show_request(house.db, house.actor("ada", via), sent.request, version=1)
+        assert ("leaked" in str(first)) == sees, via
+    assert show_request(house.db, house.actor("ada"), sent.request).context == "Counts by sex."
 
 
 def test_the_project_and_its_checkers_talk(house: House) -> None:

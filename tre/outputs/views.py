@@ -146,7 +146,7 @@ def _request(
     possible: tuple[str, ...],
     now: datetime,
 ) -> RequestView:
-    words = visibility.can_see_words(viewer, request.state)
+    words = visibility.can_see_words(viewer, request.state, newest=version.number == request.version)
     releases = project_releases(session, request.project_slug)
     return RequestView(
         id=request.id,
@@ -189,7 +189,7 @@ def _files(
         previous = access.version_of(session, request, version.number - 1)
         before = {(file.name, file.digest) for file in previous.files}
     votes = _votes(session, version, viewer, reviews)
-    words = visibility.can_see_words(viewer, request.state)
+    words = visibility.can_see_words(viewer, request.state, newest=version.number == request.version)
     return tuple(
         _file(file, viewer, stage(version), votes.get(file.id, []), words, (file.name, file.digest) not in before)
         for file in version.files

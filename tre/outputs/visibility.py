@@ -98,11 +98,12 @@ def can_see_comment(viewer: Viewer, stage: Stage, *, author: str, by_checker: bo
     return can_see_others(viewer, stage)
 
 
-def can_see_words(viewer: Viewer, state: str) -> bool:
+def can_see_words(viewer: Viewer, state: str, *, newest: bool) -> bool:
     """Context, controls, specifications and cell labels were written next to the data. Until checkers have released
-    them, the project reads them inside the workspace only: a request is no way out for text.
+    them, the project reads them inside the workspace only: a request is no way out for text. Only the newest version
+    is ever released; what was returned before stays inside.
     """
-    return viewer.side not in OUTSIDE_REVIEW or viewer.inside or state in OUT
+    return viewer.side not in OUTSIDE_REVIEW or viewer.inside or (newest and state in OUT)
 
 
 def shown_name(viewer: Viewer, author: str, *, by_checker: bool, number: int | None) -> str:
