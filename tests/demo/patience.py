@@ -15,6 +15,7 @@ from typing import TypeVar
 import httpx
 import psycopg
 import pytest
+from websockets.exceptions import WebSocketException
 
 from tre.demo.browser import Browser, words
 from tre.demo.kernel import Kernel, Reply
@@ -55,10 +56,10 @@ def again(what: Callable[[], Answer], told: list[str], times: int = 4) -> Answer
     for left in reversed(range(times)):
         try:
             return what()
-        except TreError as error:
+        except (TreError, WebSocketException) as error:
             if not left:
                 raise
-            told.append(error.message[:300])
+            told.append(str(error)[:300])
             time.sleep(2)
     raise AssertionError
 
@@ -94,8 +95,16 @@ def patient(monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
             base_url=self.url, follow_redirects=True, timeout=120, transport=PatientTransport(told)
         )
 
+    def once(self: Kernel, code: str, seconds: float) -> Reply:
+        try:
+            return must(self, code, seconds)
+        except WebSocketException as lost:
+            # As Lab does by itself: the kernel has gone on.
+            again(self.connect, told, times=8)
+            raise Unexpected(f"the connection was lost: {lost}") from lost
+
     def run(self: Kernel, code: str, seconds: float = 120) -> Reply:
-        return again(lambda: must(self, code, seconds), told)
+        return again(lambda: once(self, code, seconds), told)
 
     monkeypatch.setattr(Browser, "__init__", init)
     monkeypatch.setattr(Browser, "sign_in", lambda self: again(lambda: signed(self), told))

@@ -28,20 +28,21 @@ def test_the_journey_outlives_its_servers(shift: int, monkeypatch: pytest.Monkey
     with temporary_stage() as found:
         stage = PatientStage(found.settings)
         patient(monkeypatch, stage.told)
-        with running_platform(stage):
-            killed = []
-            for number, (name, step) in enumerate(steps(stage)):
-                if number % EVERY == 0:
-                    server = SERVERS[(number // EVERY + shift) % len(SERVERS)]
-                    killed.append(kill(stage, server))
-                    stage.told.append(f"-- {server} killed: {name}")
-                assert twice(step, stage.told), name
-    assert set(killed) == set(SERVERS)
-    print("\n".join(stage.told))
+        killed = set()
+        try:
+            with running_platform(stage):
+                for number, (name, step) in enumerate(steps(stage)):
+                    if number % EVERY == 0:
+                        killed.add(kill(stage, SERVERS[(number // EVERY + shift) % len(SERVERS)], name))
+                    assert twice(step, stage.told), name
+        finally:
+            print("\n".join(stage.told))
+    assert killed == set(SERVERS)
 
 
-def kill(stage: PatientStage, server: str) -> str:
+def kill(stage: PatientStage, server: str, name: str) -> str:
     """Kills it where it runs now; one that is being started again is away already."""
+    stage.told.append(f"-- {server} killed: {name}")
     if pid := part_of(stage.settings, server).pid:
         os.kill(pid, signal.SIGKILL)
     return server

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,18 +16,18 @@ from tests.demo.test_journey import platform_processes
 from tre.demo import resident
 from tre.demo.browser import Browser
 from tre.demo.cast import CAST, Account
-from tre.demo.stage import free_ports
+from tre.demo.stage import temporary_stage
 from tre.errors import InvalidInput
 from tre.settings import Settings
-from tre.stack.platform import PORTS
 
 RHEA = next(part for part in CAST if part.username == "rhea")
 CONTROL_C = b"\x03"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(state=tmp_path / "s", run=tmp_path / "r", port=free_ports(PORTS))
+def settings() -> Iterator[Settings]:
+    with temporary_stage() as stage:
+        yield stage.settings
 
 
 def environment(settings: Settings) -> dict[str, str]:

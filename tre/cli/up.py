@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tre.cli.show import shown
 from tre.settings import Settings
+
+if TYPE_CHECKING:
+    from tre.stack.status import PartStatus
 
 
 @click.command()
@@ -21,15 +25,33 @@ def up(demo: bool) -> None:
     from tre.stack.platform import run_platform
 
     settings = Settings.load()
+    screen = Screen()
 
     def ready() -> None:
-        click.echo(f"The platform is ready: http://127.0.0.1:{settings.port}/tre/")
+        screen.say(f"The platform is ready: http://127.0.0.1:{settings.port}/tre/")
         if demo:
             from tre.demo.resident import settle_in_background
 
-            settle_in_background(settings)
+            settle_in_background(settings, screen.say)
 
-    run_platform(settings, ready, lambda part: click.echo(f"{part.name}: {part.state} {part.reason}".rstrip()))
+    run_platform(settings, ready, screen.part)
+
+
+class Screen:
+    """What a person sees while the platform runs: each change once. A terminal that is closed breaks nothing off."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, str] = {}
+
+    def say(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            click.echo(text)
+
+    def part(self, part: PartStatus) -> None:
+        line = f"{part.name}: {part.state} {part.reason}".rstrip()
+        if self.lines.get(part.name) != line:
+            self.lines[part.name] = line
+            self.say(line)
 
 
 @click.command()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from tre.demo.browser import Browser
@@ -31,14 +31,19 @@ class Kernel:
         self.base = base
         self.session = uuid.uuid4().hex
         self.id = browser.api("POST", base + "api/kernels", {"name": "python3"})["id"]
-        path = f"{base}api/kernels/{self.id}/channels"
+        self.socket = self.connect()
+
+    def connect(self) -> ClientConnection:
+        """The kernel's channels; a connection that was lost is made anew, the kernel's memory is still there."""
+        path = f"{self.base}api/kernels/{self.id}/channels"
         self.socket = connect(
-            browser.url.replace("http", "ws", 1) + f"{path}?session_id={self.session}",
-            origin=Origin(browser.url),
-            additional_headers={"Cookie": browser.cookie_header(path)},
+            self.browser.url.replace("http", "ws", 1) + f"{path}?session_id={self.session}",
+            origin=Origin(self.browser.url),
+            additional_headers={"Cookie": self.browser.cookie_header(path)},
             max_size=64 << 20,
             proxy=None,
         )
+        return self.socket
 
     def close(self) -> None:
         self.socket.close()

@@ -32,9 +32,9 @@ STEPS = ("bootstrap", "standings", "register", "propose", "decide", "extract", "
 BROKEN_OFF = "demo: it was broken off when its people and data were made. Stop, remove {state} and start again."
 
 
-def settle_in_background(settings: Settings) -> None:
+def settle_in_background(settings: Settings, say: Callable[[str], None]) -> None:
     """Begins in a thread of its own: the platform that it speaks to runs in this process's main thread."""
-    threading.Thread(target=settle, args=(settings, click.echo), daemon=True, name="demo").start()
+    threading.Thread(target=settle, args=(settings, say), daemon=True, name="demo").start()
 
 
 def settle(settings: Settings, say: Callable[[str], None]) -> None:
@@ -107,7 +107,7 @@ def welcome(settings: Settings) -> str:
 MAY = {
     "administrator": "decide on projects, by command: tre login, tre project list",
     "custodian": "decide on their organisation's data, by command or on the pages",
-    "researcher": f"open a workspace: rhea in {PROJECT}, otto in {OTHER_PROJECT}",
+    "researcher": f"open a workspace: rhea and milo in {PROJECT}, otto in {OTHER_PROJECT}",
     "checker": "review release requests",
     "auditor": "read and verify the record: tre audit verify",
 }

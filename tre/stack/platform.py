@@ -187,7 +187,9 @@ def run_platform(
 
 async def supervise(settings: Settings, on_ready: Callable[[], None], progress: Callable[[PartStatus], None]) -> None:
     supervisor = Supervisor(settings, parts(), progress)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # The terminal is closed: an end like any other, unless it was started to outlive that (nohup).
+    closed = () if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else (signal.SIGHUP,)
+    for number in (signal.SIGINT, signal.SIGTERM, *closed):
         asyncio.get_running_loop().add_signal_handler(number, supervisor.stop.set)
     await supervisor.run(on_ready)
 
