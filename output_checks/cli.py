@@ -107,23 +107,23 @@ def _show(body: dict[str, Any], text: str, options: Any) -> int:
 
 
 def _run_check(options: Any) -> int:
-    from output_checks.engine import check
-    from output_checks.spec import TableSpec
+    from output_checks.evidence.spec import TableSpec
+    from output_checks.mitigation.report import check
 
     report = check(TableSpec.read(options.spec), options.data, options.profile)
     return _show(report.to_dict(), report.text(), options)
 
 
 def _run_published(options: Any) -> int:
-    from output_checks.against import compare_published
-    from output_checks.spec import TableSpec
+    from output_checks.evidence.spec import TableSpec
+    from output_checks.mitigation.report import compare_published
 
     report = compare_published(TableSpec.read(options.spec), options.data, Path(options.table), options.profile)
     return _show(report.to_dict(), report.text(), options)
 
 
 def _run_audit(options: Any) -> int:
-    from output_checks.auditing import audit
+    from output_checks.attack.auditing import audit
 
     found = audit(
         *options.tables, total=options.total, width=options.width, intervals=not options.no_intervals,
@@ -151,8 +151,8 @@ def _parents(path: str | None) -> dict[str, dict[str, str]] | None:
 
 
 def _run_protect(options: Any) -> int:
-    from output_checks.protecting import protect
-    from output_checks.spec import TableSpec
+    from output_checks.evidence.spec import TableSpec
+    from output_checks.mitigation.report import protect
 
     table = protect(
         TableSpec.read(options.spec), options.data, options.profile, range=options.range, seconds=options.seconds
@@ -166,10 +166,10 @@ def _run_protect(options: Any) -> int:
 
 
 def _run_compare(options: Any) -> int:
-    from output_checks.differencing import compare
-    from output_checks.engine import check
-    from output_checks.releases import JsonLines, remember
-    from output_checks.spec import TableSpec
+    from output_checks.evidence.spec import TableSpec
+    from output_checks.history.differencing import compare
+    from output_checks.history.releases import JsonLines, remember
+    from output_checks.mitigation.report import check
 
     spec, store = TableSpec.read(options.spec), JsonLines(options.store)
     verdict = compare(spec, options.data, store, profile=options.profile)
@@ -179,7 +179,7 @@ def _run_compare(options: Any) -> int:
 
 
 def _run_verify(options: Any) -> int:
-    from output_checks.certificates import verify
+    from output_checks.protection.certificates import verify
 
     verdict = verify(options.certificate, *options.tables, required=options.required)
     return _show(verdict.to_dict(), verdict.text(), options)

@@ -112,9 +112,9 @@ def own_protect(name, seconds):
 def own_audit():
     import numpy as np
 
-    from output_checks.attacker import determined
-    from output_checks.auditing import audit_system
-    from output_checks.systems import LongTable, link
+    from output_checks.attack.attacker import determined
+    from output_checks.attack.auditing import audit_system
+    from output_checks.attack.systems import LongTable, link
 
     rng = np.random.default_rng(0)
 
@@ -148,7 +148,7 @@ def own_compare():
     import pandas as pd
 
     import output_checks as oc
-    from output_checks.releases import release_of
+    from output_checks.history.releases import release_of
 
     rng = np.random.default_rng(0)
     data = pd.DataFrame({f"k{i}": rng.integers(0, 25 if i % 2 else 20, 100_000) for i in range(8)})

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import output_checks as oc
-from output_checks.acro import table_of
+from output_checks.notebook.acro import table_of
 
 FROM_ACRO = Path(__file__).parent / "acro_folder"  # made-up data, finalised by acro 1.0.2
 DATA = pd.DataFrame({"r": ["a"] * 40 + ["b"] * 33, "y": ["p", "q"] * 20 + ["p"] * 30 + ["q"] * 3})

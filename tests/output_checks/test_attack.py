@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.auditing import audit_system
-from output_checks.systems import LongTable, link
+from output_checks.attack.auditing import audit_system
+from output_checks.attack.systems import LongTable, link
 from tests.output_checks.conftest import LONG
 
 
@@ -297,7 +297,7 @@ def test_a_bridge_between_two_blocks_of_gaps_is_recovered_by_equations_alone():
 def test_determined_cells_agree_with_ranks(rows, columns, seed):
     from scipy.sparse import csr_matrix
 
-    from output_checks.attacker import determined
+    from output_checks.attack.attacker import determined
 
     rng = np.random.default_rng(seed)
     dense = rng.choice([0.0, 0.0, 1.0, -1.0], (rows, columns))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.releases import release_of
+from output_checks.history.releases import release_of
 
 N = 400
 DATA = pd.DataFrame(

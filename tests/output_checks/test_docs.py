@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("agg")
 
 import output_checks as oc
-from output_checks.rules import RULES
+from output_checks.rules.tables import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "output-checks.md").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 import output_checks as oc
-from output_checks.bars import NOTHING, PLAIN, Bars
-from output_checks.png import SIGNATURE, chunks, read_png
-from output_checks.svg import read_svg
+from output_checks.mitigation.bars import NOTHING, PLAIN, Bars
+from output_checks.reading.png import SIGNATURE, chunks, read_png
+from output_checks.reading.svg import read_svg
 
 RNG = np.random.default_rng(5)
 DATA = pd.DataFrame({"age": RNG.normal(45, 12, 600), "region": RNG.choice(list("abc"), 600, p=[0.7, 0.29, 0.01])})

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import output_checks as oc
-from output_checks.formats import KINDS, decode, encode
+from output_checks.mitigation.encoding import encode
+from output_checks.reading.formats import KINDS, decode
 from tests.output_checks.conftest import LONG
 from tests.output_checks.test_mitigated import DIMENSIONS, data_for
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import output_checks as oc
-from output_checks.formats import decode
+from output_checks.reading.formats import decode
 
 RNG = np.random.default_rng(5)
 N = 900

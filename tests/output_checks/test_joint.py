@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 import output_checks as oc
 from output_checks.appetites import load
-from output_checks.joint import attack, together
-from output_checks.releases import Release, release_of
+from output_checks.history.joint import attack, together
+from output_checks.history.releases import Release, release_of
 
 HOUSE = load("sacro")
 

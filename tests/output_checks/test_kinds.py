@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.ratios import implied_tables
+from output_checks.rules.ratios import implied_tables
 
 
 def rules(verdict):
@@ -162,7 +162,7 @@ def test_life_tables_by_what_their_columns_imply(columns, expected):
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8))
 def test_events_of_a_life_table_come_out_of_its_survival(leaving):
     """Kaplan-Meier from the true columns: the implied events are the true ones."""
-    from output_checks.survival import _implied_events
+    from output_checks.rules.survival import _implied_events
 
     left, n, s, survival = 600, [], 1.0, []
     for events, withdrawn in leaving:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.attacker import told_by_one
+from output_checks.attack.attacker import told_by_one
 from tests.output_checks.conftest import LONG
 from tests.output_checks.test_attack import example
 

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.against import place
 from output_checks.appetites import load
-from output_checks.formats import KINDS, decode, encode
-from output_checks.joint import together
-from output_checks.releases import release_of
+from output_checks.attack.against import place
+from output_checks.history.joint import together
+from output_checks.history.releases import release_of
+from output_checks.mitigation.encoding import encode
+from output_checks.reading.formats import KINDS, decode
 from tests.output_checks.conftest import LONG
 from tests.output_checks.test_evidence import frame
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import output_checks as oc
-from output_checks.where import parse
+from output_checks.evidence.where import parse
 
 FULL = {
     "rows": ["region"],

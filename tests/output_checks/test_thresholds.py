@@ -157,7 +157,7 @@ def test_a_specification_may_tighten_and_the_house_may_forbid_to_loosen():
     report = oc.check(looser, groups(7))
     assert report.status == "pass"
     assert [f.rule for f in report.findings] == ["parameter_loosened"]
-    from output_checks.engine import check
+    from output_checks.mitigation.report import check
 
     assert check(looser, groups(7), may_loosen=False).status == "fail"
     for parameters in ({"class_share": 0.99}, {"nk_k": None}, {"extreme": "off"}, {"zeros_are_disclosive": False}):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from output_checks.findings import Finding
+from output_checks.rules.findings import Finding
 from tre.outputs.evidence import judge
 from tre.outputs.findings import MAX_FINDINGS, blocked, bounded
 from tre.outputs.recomputed import Computed

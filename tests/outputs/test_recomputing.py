@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from output_checks import TableSpec
-from output_checks.published import Published
+from output_checks.reading.published import Published
 from tests.outputs.house import unwalled
 from tre.outputs.history import KeptTable
 from tre.outputs.recomputed import Asked, Computed, Snapshot, recompute

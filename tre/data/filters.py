@@ -1,6 +1,6 @@
 """Row filters: which rows of a dataset a project gets, as a typed expression and never as SQL.
 
-The grammar is that of `output_checks.where`, so that a project's filter, a grant's filter and a table's `where` read
+The grammar is that of output_checks, so that a project's filter, a grant's filter and a table's `where` read
 alike. Decides what a filter may say about a dataset: known columns, constants of their kind, nothing about direct
 identifiers or units, bounded size. Compiles to DuckDB with bound parameters.
 """
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from output_checks.errors import BadInput
-from output_checks.where import Expression, Group, Not, Test, parse, to_sql
+from output_checks.evidence.where import Expression, Group, Not, Test, parse, to_sql
 from tre.data.engine import quote
 from tre.data.model import Variable
 from tre.errors import InvalidInput

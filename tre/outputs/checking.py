@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from output_checks.findings import Finding
+from output_checks.rules.findings import Finding
 from tre.audit import SYSTEM, use_case
 from tre.outputs import access, limits, steps
 from tre.outputs.content import ContentStore

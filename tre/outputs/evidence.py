@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from output_checks.appetites import load
-from output_checks.findings import Finding, status_of
+from output_checks.rules.findings import Finding, status_of
 from tre.outputs.findings import bounded
 from tre.outputs.model import Evidence
 from tre.outputs.recomputed import Computed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from output_checks.findings import ORDER, Finding
+from output_checks.rules.findings import ORDER, Finding
 
 #: Findings of one file that are kept; a file with more is blocked all the same.
 MAX_FINDINGS = 500

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from output_checks.findings import Finding
+from output_checks.rules.findings import Finding
 from tre.errors import LimitExceeded, Refusal
 from tre.outputs.findings import MAX_FINDINGS, blocked
 from tre.outputs.history import KeptTable

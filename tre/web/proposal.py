@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from output_checks.where import COMPARISONS
+from output_checks.evidence.where import COMPARISONS
 from tre.data.model import Dataset, Variable
 from tre.errors import InvalidInput
 from tre.people.rules import check_line, check_slug, check_text, check_username

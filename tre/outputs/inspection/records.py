@@ -12,8 +12,8 @@ import unicodedata
 from typing import Any
 
 from output_checks import OutputCheckError, TableSpec
-from output_checks.findings import ORDER
-from output_checks.published import Published
+from output_checks.reading.published import Published
+from output_checks.rules.findings import ORDER
 
 from .tables import Grid
 

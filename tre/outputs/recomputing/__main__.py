@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, Any
 
-from output_checks.sources import SETTINGS
+from output_checks.evidence.sources import SETTINGS
 
 from .memory import Memory, remembered
 from .tables import Data, compute

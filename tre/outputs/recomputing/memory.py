@@ -1,7 +1,7 @@
 """What is out already, held against what wants to go out.
 
 Decides that tables of one request count against each other and which earlier tables tell nothing more than others do.
-Leaves the attack to `output_checks.differencing`, and which tables are out to `tre.outputs.history`.
+Leaves the attack to `output_checks.history.differencing`, and which tables are out to `tre.outputs.history`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from output_checks import OutputCheckError, TableSpec
-from output_checks.against import place
-from output_checks.differencing import Gaps, compare
-from output_checks.findings import Finding
-from output_checks.layout import label_text
-from output_checks.published import Published
-from output_checks.releases import Release, release_of
-from output_checks.report import Report
+from output_checks.attack.against import place
+from output_checks.evidence.layout import label_text
+from output_checks.history.differencing import Gaps, compare
+from output_checks.history.releases import Release, release_of
+from output_checks.mitigation.report import Report
+from output_checks.reading.published import Published
+from output_checks.rules.findings import Finding
 from tre.outputs.findings import blocked
 
 #: Tables on other parts of the data that one table is held against: each costs two readings of the data.

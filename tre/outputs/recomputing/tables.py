@@ -16,10 +16,10 @@ from typing import Any
 import duckdb
 
 from output_checks import BadInput, OutputCheckError, TableSpec
-from output_checks.against import compare_published
-from output_checks.findings import Finding
-from output_checks.published import Published
-from output_checks.sources import SETTINGS, quote
+from output_checks.evidence.sources import SETTINGS, quote
+from output_checks.mitigation.report import compare_published
+from output_checks.reading.published import Published
+from output_checks.rules.findings import Finding
 from tre.outputs.findings import blocked, bounded
 
 from .memory import AsPublished, Memory, joint_findings

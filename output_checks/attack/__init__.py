@@ -1,0 +1,1 @@
+"""What follows from published cells, alone and together."""

@@ -1,0 +1,1 @@
+"""What earlier releases and the other tables of a submission add to a new one."""

@@ -1,0 +1,1 @@
+"""Tables and figures that may leave: suppressed, rounded, written, read back, attacked."""

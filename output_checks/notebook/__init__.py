@@ -1,0 +1,1 @@
+"""How people meet it: tables, models and histograms in a notebook, sessions, results folders."""

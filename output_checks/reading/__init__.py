@@ -1,0 +1,1 @@
+"""Published bytes as anybody reads them: tables, workbooks, pictures."""
