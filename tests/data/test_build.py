@@ -75,10 +75,10 @@ def alike(first: Path, second: Path) -> float:
 def test_the_order_of_people_has_nothing_in_common(places, tmp_path, monkeypatch, memory, salted):
     """Also where a join outgrows the memory. There, without the salt, the orders are alike: the test would see it."""
     real = duckdb.connect
-    monkeypatch.setattr(engine.duckdb, "connect", lambda config=None: real(config={**(config or {}), "threads": 2}))
+    monkeypatch.setattr(duckdb, "connect", lambda config=None: real(config={**(config or {}), "threads": 2}))
     monkeypatch.setattr(engine, "MEMORY", memory)
     if not salted:
-        monkeypatch.setattr(building, "_salted", lambda column, kind: f"{column} || right($salt::VARCHAR, 0)")
+        monkeypatch.setattr(building, "_salted", lambda key: f"hash({key}, right($salt::VARCHAR, 0))")
     heart = built(places, tmp_path / "heart", bytes(32))
     lungs = built(places, tmp_path / "lungs", bytes(range(32)))
     if salted or memory == "1500MB":
@@ -126,7 +126,7 @@ def test_the_key_reaches_neither_queries_nor_parameters_nor_profile_nor_files(pl
         connection.execute("SET profiling_output = ''")
         return Overheard(connection, heard)
 
-    monkeypatch.setattr(engine.duckdb, "connect", overheard)
+    monkeypatch.setattr(duckdb, "connect", overheard)
     monkeypatch.setattr(building, "CANONICAL", building.CANONICAL + " || 'SEEN IN THE PROFILE'")
     built(places, tmp_path, key)
     padded = [bytes(byte ^ pad for byte in key) for pad in (0, 0x36, 0x5C)]

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tre.api.auth import CurrentActor, PlatformHere
 from tre.audit import Actor
-from tre.data import grants
+from tre.data import extracts, grants
 from tre.data import rules as data_rules
 from tre.data import service as data
 from tre.errors import TreError
@@ -59,6 +59,7 @@ def tasks(session: Session, actor: Actor, now: datetime) -> list[Task]:
     """Everything that waits for this person, what waits longest first; tasks without a date come first."""
     found = [*own_standing(session, actor, now), *agreements(session, actor)]
     found += [*proposals(session, actor), *undecided_datasets(session, actor)]
+    found += [*failed_extracts(session, actor, now), *unsettled(session, actor, now)]
     found += [*own_requests(session, actor, now), *reviews(session, actor, now)]
     return sorted(found, key=lambda task: (task.since is not None, task.since.timestamp() if task.since else 0))
 
@@ -135,6 +136,37 @@ def undecided(session: Session, actor: Actor, project: Project) -> list[str]:
         if may(data_rules.check_decide, actor, dataset.organisation_slug, mine, everybody):
             found.append(ask.dataset)
     return found
+
+
+def failed_extracts(session: Session, actor: Actor, now: datetime) -> list[Task]:
+    """Extracts that were not built: until somebody looks, no workspace of the project starts."""
+    if not has_role(actor, Role.administrator, Role.custodian):
+        return []
+    mine = custodian_of(session, actor.username)
+    return [
+        Task(
+            f"Build the extract of {grant.dataset.title} for {grant.project.title} again, or end the grant",
+            page("projects", grant.project.slug),
+            extract.state_since,
+        )
+        for extract in extracts.failed(session, now.date())
+        if (grant := extract.grant) and may(data_rules.check_end, actor, grant.dataset.organisation_slug, mine)
+    ]
+
+
+def unsettled(session: Session, actor: Actor, now: datetime) -> list[Task]:
+    """Projects that only an administrator brings to an end: their data and keys are there as long as they are open."""
+    if not has_role(actor, Role.administrator):
+        return []
+    suspended = service.list_projects(session, state=ProjectState.suspended)
+    ended = [p for p in service.list_projects(session, state=ProjectState.approved) if p.end_date < now.date()]
+    words = [(project, f"Resume or close the suspended project {project.title}") for project in suspended]
+    words += [(project, f"Close {project.title}: it ended on {project.end_date:%-d %B %Y}") for project in ended]
+    return [
+        Task(text, page("projects", project.slug), project.state_since)
+        for project, text in words
+        if may(rules.check_decide, actor, project, service.everybody_ever(project))
+    ]
 
 
 def own_requests(session: Session, actor: Actor, now: datetime) -> list[Task]:

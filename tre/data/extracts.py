@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets as random
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -250,6 +251,17 @@ def remove_folder(folder: Path) -> None:
     elif folder.exists():
         os.chmod(folder, 0o700)
         shutil.rmtree(folder)
+
+
+def failed(session: Session, today: date) -> Sequence[Extract]:
+    """Those that nobody builds any more unless a person asks for it, of open projects."""
+    query = (
+        select(Extract)
+        .join(Grant, Grant.id == Extract.grant_id)
+        .join(Project, Project.id == Grant.project_id)
+        .where(Extract.state == ExtractState.failed, Project.state == ProjectState.approved, standing(today))
+    )
+    return session.scalars(query.order_by(Extract.id)).all()
 
 
 def build_again(db: Database, actor: Actor, grant_id: int) -> None:

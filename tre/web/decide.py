@@ -5,10 +5,14 @@ Each is a page of its own with one form, so that what is sent is what was read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
+
 from fastapi import APIRouter
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from tre.api.inbox import proposals, undecided_datasets
+from tre.api.inbox import Task, failed_extracts, proposals, undecided_datasets, unsettled
 from tre.audit import Actor
 from tre.errors import InvalidInput
 from tre.outputs.access import looking
@@ -52,13 +56,34 @@ ACTS = {
 }
 
 
+Waiting = Callable[[Session, Actor, datetime], list[Task]]
+WAITING: tuple[tuple[str, str, Waiting], ...] = (
+    (
+        "Proposed projects",
+        "Weigh the risk of sharing and the cost of withholding.",
+        lambda session, actor, now: proposals(session, actor),
+    ),
+    (
+        "Data that projects ask for",
+        "Grant what the purpose needs, or refuse with what would change it.",
+        lambda session, actor, now: undecided_datasets(session, actor),
+    ),
+    (
+        "Extracts that were not built",
+        "The project's page says why. Its workspaces stay closed until then.",
+        failed_extracts,
+    ),
+    ("Projects to bring to an end", "Their data and keys are kept for as long as they are open.", unsettled),
+)
+
+
 @router.get("/decisions")
 def decisions(visit: SignedIn) -> Response:
     """Everything that waits for a decision of this administrator or custodian."""
     check_role(visit.actor, Role.administrator, Role.custodian)
     with visit.platform.db.read() as session:
-        found = [*proposals(session, visit.actor), *undecided_datasets(session, visit.actor)]
-        return page(visit.request, "decisions.html", tasks=found)
+        found = [(heading, hint, waiting(session, visit.actor, visit.now)) for heading, hint, waiting in WAITING]
+        return page(visit.request, "decisions.html", groups=[group for group in found if group[2]])
 
 
 @router.get("/projects/{slug}/decide")

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from tre.audit import Actor
-from tre.data import grants
+from tre.data import extracts, grants
 from tre.data import rules as data_rules
 from tre.data import service as data
 from tre.data.grants import Terms
@@ -23,7 +23,7 @@ from tre.web.acts import Words, ask_reason
 from tre.web.decide import refusal_code
 from tre.web.form import Form, Submitted
 from tre.web.page import NOTHING_SENT, Sent, answer, link, page, see_other
-from tre.web.projects import asked, seen
+from tre.web.projects import asked, seen, show_project
 from tre.web.session import SignedIn, Visit
 
 router = APIRouter()
@@ -100,6 +100,19 @@ def show_end(visit: Visit, grant_id: int, sent: Sent) -> Response:
         project = grant.project
         back = link("projects", project.slug)
         return ask_reason(visit.request, act, sent, thing=project.title, detail=project.slug, back=back)
+
+
+@router.post("/grants/{grant_id}/build")
+def build(grant_id: int, visit: SignedIn, form: Submitted) -> Response:
+    """A failed extract once more, from the project's page."""
+    with looking(visit.platform.db, visit.actor, "grant.see", f"grant:{grant_id}") as session:
+        slug = grants.seen(session, visit.actor, grant_id).project.slug
+    return answer(
+        form,
+        lambda: extracts.build_again(visit.platform.db, visit.actor, grant_id),
+        lambda: see_other("projects", slug, done="queued"),
+        lambda sent: show_project(visit, slug, sent),
+    )
 
 
 @router.post("/grants/{grant_id}/end")

@@ -16,7 +16,7 @@ from tre.audit import Actor
 from tre.data import grants
 from tre.data import rules as data_rules
 from tre.data import service as data
-from tre.data.model import Dataset, Extract, Grant
+from tre.data.model import Dataset, Extract, ExtractState, Grant
 from tre.outputs.access import looking
 from tre.people.model import Role
 from tre.people.rules import has_role
@@ -43,6 +43,10 @@ class Asked:
     stands: bool = False
     can_decide: bool = False
     can_end: bool = False
+
+    @property
+    def can_build(self) -> bool:
+        return self.can_end and self.extract is not None and self.extract.state == ExtractState.failed
 
     @property
     def status(self) -> str:
@@ -83,12 +87,17 @@ def projects(visit: SignedIn, state: str = "", number: Number = 1, mine: bool = 
 
 @router.get("/projects/{slug}")
 def project(slug: str, visit: SignedIn) -> Response:
+    return show_project(visit, slug, NOTHING_SENT)
+
+
+def show_project(visit: Visit, slug: str, sent: Sent) -> Response:
     with looking(visit.platform.db, visit.actor, "project.see", f"project:{slug}") as session:
         found = seen(session, visit, slug)
         member = service.find_member(found, visit.actor.username)
         return page(
             visit.request,
             "project.html",
+            sent=sent,
             project=found,
             asked=[asked(session, visit, found, ask) for ask in found.asks],
             place=place(session, visit, found) if member else None,

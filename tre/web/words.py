@@ -123,6 +123,7 @@ DONE: dict[str, str] = {
     "closed": "The project is closed for ever.",
     "agreed": "You accepted the agreement.",
     "granted": "The grant is given. Its extract is queued.",
+    "queued": "The extract is queued again.",
     "grant-refused": "The dataset is refused for this project. The team sees the reason and what would change it.",
     "grant-ended": "The grant has ended. Workspaces that rest on it end within seconds.",
     "member-added": "The member is added.",
