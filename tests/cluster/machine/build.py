@@ -73,7 +73,7 @@ MODULES = (
         source=CILIUM,
         folders={"cilium-bpf": "bpf", "cilium-crds": CRDS},
     ),
-    Module("coredns", {"coredns": "github.com/coredns/coredns"}),
+    Module("coredns", {"coredns": "."}),
     Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}),
 )
 

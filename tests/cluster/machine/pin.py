@@ -14,7 +14,8 @@ from typing import Any
 from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, MODULES, Module, go
 from .progress import say
 
-TOOLS = {"coredns": "v1.15.0", "helm": "v3.21.4"}
+COREDNS = "v1.15.0"
+HELM = "v3.21.4"
 #: Their development tools, which are not to be had as modules and are in no program.
 NOT_NEEDED = ("controller-tools", "cilium/linters", "deepequal-gen", "mcs-api/conformance")
 #: They require a commit of it that the module proxy does not have; its release does.
@@ -66,18 +67,24 @@ def cilium(module: Module) -> None:
     go("list", "-mod=mod", "-deps", *module.programs.values(), folder=module.home)
 
 
-def tool(module: Module) -> None:
+def coredns(module: Module) -> None:
+    begin(module)
+    edit(module, f"-require=github.com/coredns/coredns@{COREDNS}")
+    go("mod", "tidy", folder=module.home)
+
+
+def helm(module: Module) -> None:
     begin(module)
     (package,) = module.programs.values()
-    go("get", "-tool", f"{package}@{TOOLS[module.name]}", folder=module.home)
+    go("get", "-tool", f"{package}@{HELM}", folder=module.home)
     go("mod", "tidy", folder=module.home)
 
 
 WAYS: Mapping[str, Callable[[Module], None]] = {
     "kubernetes": kubernetes,
     "cilium": cilium,
-    "coredns": tool,
-    "helm": tool,
+    "coredns": coredns,
+    "helm": helm,
 }
 
 
