@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 TOLERANCE = 1e-6
+MOST_STIRS = 20
 
 
 class Bounds:
@@ -127,6 +128,7 @@ def feasible(
     bounds = Bounds(rows, lower, low, high, upper)
     top = np.minimum(high, ceilings(matrix, right, low))
     wanted = range(size) if cells is None else cells.tolist()
+    _stir(bounds, low, top, np.fromiter(wanted, dtype=np.int64))
     for most in (True, False):
         for cell in wanted:
             if enough is not None and bounds.most[cell] - bounds.least[cell] >= enough[cell]:
@@ -139,6 +141,24 @@ def feasible(
             else:
                 bounds.least[cell] = min(bounds.least[cell], value)
     return bounds.least, bounds.most, bounds.fillings
+
+
+def _stir(bounds: Bounds, low: np.ndarray, top: np.ndarray, wanted: np.ndarray) -> None:
+    """A few programs with random objectives over the cells whose ends are still open: their fillings reach many ends
+    at once.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for _ in range(min(MOST_STIRS, len(wanted) // 32)):
+        up = np.isfinite(top[wanted]) & (bounds.most[wanted] < top[wanted] - TOLERANCE)
+        down = np.isfinite(low[wanted]) & (bounds.least[wanted] > low[wanted] + TOLERANCE)
+        if not (up | down).any():
+            return
+        sign = np.where(up & down, rng.choice([-1.0, 1.0], len(wanted)), up.astype(float) - down)
+        objective = np.zeros(bounds.size)
+        objective[wanted] = sign * rng.uniform(0.5, 1.0, len(wanted))
+        bounds.optimise(objective)
 
 
 def ceilings(matrix: Any, right: np.ndarray, low: np.ndarray) -> np.ndarray:
