@@ -1,0 +1,163 @@
+"""One workspace as a pod: a pure function of its plan.
+
+Decides every wall that a pod can have: no root, no capability, no way to more, a read-only root, memory for what is
+temporary, no token of a service account, nothing of the host, limits that are also what it asks for. Leaves the
+network to `network`, what the namespace admits to `namespace`, and the limits that a pod cannot express (processes,
+open files, the largest file) to the image's start program, which reads them from its Secret.
+"""
+
+from __future__ import annotations
+
+from posixpath import basename
+
+from tre.errors import InvalidInput
+from tre.workspaces.kubernetes.cluster import Cluster
+from tre.workspaces.kubernetes.names import home_of, labels, namespace_of, workspace_of
+from tre.workspaces.kubernetes.namespace import DATA, Object
+from tre.workspaces.kubernetes.network import JUPYTER_PORT
+from tre.workspaces.kubernetes.quantities import of_bytes, of_count, of_cpus
+from tre.workspaces.kubernetes.secret import SERVER_KEY
+from tre.workspaces.plan import LaunchPlan
+
+UID = GID = 1000
+HOME = "/home/researcher"
+SECRETS = "/run/tre"
+SERVER = "/run/server"
+END_SECONDS = 2
+SMALL = 16 << 20
+
+
+def workspace_pod(cluster: Cluster, plan: LaunchPlan) -> Object:
+    """The whole pod. Its Secret has the same name and is made right after it (`secret`): until then it waits.
+
+    Raises `InvalidInput` where two of the plan's data folders would be one in the project's volume.
+    """
+    metadata = {
+        "name": workspace_of(plan.workspace_id),
+        "namespace": namespace_of(cluster.control_namespace, plan.project),
+        "labels": labels(
+            cluster.control_namespace, plan.project, "workspace", person=plan.person, workspace=plan.workspace_id
+        ),
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _spec(cluster, plan)}
+
+
+def _spec(cluster: Cluster, plan: LaunchPlan) -> Object:
+    spec: Object = {
+        "serviceAccountName": "default",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "hostNetwork": False,
+        "hostPID": False,
+        "hostIPC": False,
+        "shareProcessNamespace": False,
+        "hostname": "workspace",
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": plan.limits.max_age_seconds,
+        "terminationGracePeriodSeconds": END_SECONDS,
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": [cluster.dns_address], "options": [{"name": "ndots", "value": "1"}]},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": GID,
+            "fsGroup": GID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(cluster, plan)],
+        "volumes": _volumes(plan),
+    }
+    if cluster.user_namespaces:
+        spec["hostUsers"] = False
+    if cluster.priority_class:
+        spec["priorityClassName"] = cluster.priority_class
+    if (gpu := cluster.gpu) and plan.project in gpu.projects:
+        spec["nodeSelector"] = dict(gpu.node_labels)
+        if gpu.taint:
+            spec["tolerations"] = [{"key": gpu.taint, "operator": "Exists", "effect": "NoSchedule"}]
+    return spec
+
+
+def _container(cluster: Cluster, plan: LaunchPlan) -> Object:
+    amounts = _amounts(cluster, plan)
+    return {
+        "name": "workspace",
+        "image": cluster.image,
+        "imagePullPolicy": cluster.pull_policy,
+        "workingDir": HOME,
+        "env": _environment(plan),
+        "ports": [{"name": "jupyter", "containerPort": JUPYTER_PORT, "protocol": "TCP"}],
+        "readinessProbe": {"tcpSocket": {"port": JUPYTER_PORT}, "periodSeconds": 1, "failureThreshold": 3},
+        "resources": {"requests": amounts, "limits": amounts},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "privileged": False,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePolicy": "File",
+        "volumeMounts": _mounts(plan),
+    }
+
+
+def _amounts(cluster: Cluster, plan: LaunchPlan) -> dict[str, str]:
+    amounts = {
+        "cpu": of_cpus(plan.limits.cpus),
+        "memory": of_bytes(plan.limits.memory_bytes),
+        "ephemeral-storage": of_bytes(cluster.storage.ephemeral_bytes),
+    }
+    if (gpu := cluster.gpu) and plan.project in gpu.projects:
+        amounts[gpu.resource] = of_count(gpu.count)
+    return amounts
+
+
+def _environment(plan: LaunchPlan) -> list[Object]:
+    """Names and counts, never a secret: the image has the rest."""
+    threads = str(max(1, round(plan.limits.cpus)))
+    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMEXPR_MAX_THREADS")
+    values = {"TRE_PROJECT": plan.project, "HOME": HOME, **dict.fromkeys(pools, threads)}
+    return [{"name": name, "value": value} for name, value in sorted(values.items())]
+
+
+def _volumes(plan: LaunchPlan) -> list[Object]:
+    name = workspace_of(plan.workspace_id)
+    quarter = plan.limits.memory_bytes // 4
+    volumes: list[Object] = [
+        {"name": "home", "persistentVolumeClaim": {"claimName": home_of(plan.person)}},
+        {"name": "secrets", "secret": _files(name, {key: key for key in sorted(plan.secrets)})},
+        {"name": "server", "secret": _files(name, {SERVER_KEY: "settings.json"})},
+        {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": of_bytes(quarter)}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": of_bytes(quarter)}},
+        {"name": "jupyter", "emptyDir": {"medium": "Memory", "sizeLimit": of_bytes(SMALL)}},
+    ]
+    if plan.data:
+        volumes.append({"name": "data", "persistentVolumeClaim": {"claimName": DATA, "readOnly": True}})
+    return volumes
+
+
+def _files(secret: str, names: dict[str, str]) -> Object:
+    """Shown from the kubelet's memory, replaced there when the Secret is. A Secret volume without items shows all."""
+    items = [{"key": key, "path": path} for key, path in names.items()]
+    if not items:
+        raise InvalidInput("a workspace needs at least its intake token", field="secrets")
+    return {"secretName": secret, "defaultMode": 0o400, "optional": False, "items": items}
+
+
+def _mounts(plan: LaunchPlan) -> list[Object]:
+    mounts: list[Object] = [
+        {"name": "home", "mountPath": HOME},
+        {"name": "secrets", "mountPath": SECRETS, "readOnly": True},
+        {"name": "server", "mountPath": SERVER, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
+        {"name": "jupyter", "mountPath": "/run/jupyter"},
+    ]
+    folders = [basename(mount.path) for mount in plan.data]
+    if len(set(folders)) != len(folders) or "" in folders:
+        raise InvalidInput("each dataset needs a folder of its own", field="data")
+    return mounts + [
+        {"name": "data", "mountPath": f"/data/{mount.name}", "subPath": folder, "readOnly": True}
+        for mount, folder in zip(plan.data, folders, strict=True)
+    ]
