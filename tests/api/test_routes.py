@@ -144,6 +144,7 @@ CLIENTS = {
     "/people/{username}": Client.hub,
     "/workspaces": Client.hub,
     "/workspaces/{workspace_id}/events": Client.hub,
+    "/workspaces/{workspace_id}/idle": Client.guard,
     "/workspaces/{workspace_id}/traffic": Client.guard,
     "/workspaces/{workspace_id}/requests": Client.intake,
     "/workspaces/{workspace_id}/requests/{request}": Client.intake,

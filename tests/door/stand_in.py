@@ -50,6 +50,7 @@ class InternalApi:
         self.calls: list[tuple[str, str, Any]] = []
         self.traffic: dict[str, list[int]] = {}
         self.suspended: dict[str, str] = {}
+        self.idle: dict[str, str] = {}
         self.silent = False
         self.people: dict[str, dict[str, Any]] = {}
         self.passwords: dict[str, tuple[str, str]] = {}
@@ -89,6 +90,9 @@ class InternalApi:
                     return refused(403, "gate_closed", why, "Renew it, then start again.")
                 return web.json_response(self.plans(body["username"], body["project"]))
             case ["internal", "workspaces", _, "events"]:
+                return web.json_response({})
+            case ["internal", "workspaces", workspace, "idle"]:
+                self.idle[workspace] = body["reason"]
                 return web.json_response({})
             case ["internal", "workspaces", workspace, "traffic"]:
                 return self._traffic(workspace, body)
@@ -131,12 +135,10 @@ class StandInHub:
     def __init__(self, port: int) -> None:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.activity: list[tuple[str, Any]] = []
-        self.deleted: list[str] = []
         self.asked = 0
         app = web.Application()
         app.router.add_get("/hub/api/user", self._user)
         app.router.add_post("/hub/api/users/{name}/activity", self._activity)
-        app.router.add_delete("/hub/api/users/{name}/servers/{server}", self._delete)
         self._server = Server(app, lambda runner: web.TCPSite(runner, "127.0.0.1", port))
         self.start, self.stop = self._server.start, self._server.stop
 
@@ -148,10 +150,6 @@ class StandInHub:
     async def _activity(self, request: web.Request) -> web.Response:
         self.activity.append((request.match_info["name"], await request.json()))
         return web.json_response({})
-
-    async def _delete(self, request: web.Request) -> web.Response:
-        self.deleted.append(f"{request.match_info['name']}/{request.match_info['server']}")
-        return web.Response(status=204)
 
 
 def owner_model(user: str, server: str) -> dict[str, Any]:

@@ -122,7 +122,8 @@ def short(**changes: float) -> dict[str, float]:
 
 def test_a_workspace_that_nobody_uses_is_ended(house: GuardHouse, jupyter: Path):
     house.add_route(route_for(jupyter, workspace_id="w7", server="idle", limits=short(idle_seconds=1)))
-    wait_for(lambda: "alice/idle" in house.hub.deleted, "the Hub to be asked", 10)
+    wait_for(lambda: "w7" in house.api.idle, "the control plane to be asked", 10)
+    assert house.api.idle["w7"] == "Nobody has worked in it for 0.000278 hours."
 
 
 def test_a_kernel_that_computes_keeps_its_workspace_for_as_long_as_the_policy_says(house: GuardHouse, jupyter: Path):
@@ -138,11 +139,11 @@ def test_a_kernel_that_computes_keeps_its_workspace_for_as_long_as_the_policy_sa
             socket.send(request("import time; time.sleep(600)"))
             wait_for(lambda: front.get(f"api/kernels/{kernel}").json()["execution_state"] == "busy", "the job", 30)
         house.add_route(route_for(jupyter, workspace_id="w6", server="short", limits=strict))
-        wait_for(lambda: "alice/short" in house.hub.deleted, "the strict one's end", 15)
+        wait_for(lambda: "w6" in house.api.idle, "the strict one's end", 15)
         time.sleep(4)
-        assert "alice/night" not in house.hub.deleted
+        assert "w5" not in house.api.idle
         front.delete(f"api/kernels/{kernel}")
-    wait_for(lambda: "alice/night" in house.hub.deleted, "the end after the job", 15)
+    wait_for(lambda: "w5" in house.api.idle, "the end after the job", 15)
 
 
 def test_an_upstream_that_is_gone(house: GuardHouse, tmp_path: Path):

@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.workspaces import Desk
 from tests.workspaces.test_service import LOSSES, OBSTACLES
 from tre.errors import NotFound, Unavailable
-from tre.workspaces import service
+from tre.workspaces import controller, service
 from tre.workspaces.model import TIMEOUTS, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.rules import CLOCK_SLACK
 from tre.workspaces.service import TOKEN_LIFE
@@ -277,3 +277,12 @@ def test_a_workspace_that_ends_gets_no_token(desk: Desk):
     for _ in range(3):
         desk.converge()
     assert desk.tokens.handed == []
+
+
+def test_what_was_being_stopped_has_stopped_whatever_the_door_calls_it(desk: Desk):
+    """The Hub only sees a sandbox that is gone; the reason is the one of before."""
+    workspace_id = desk.running()
+    service.stop(desk.people.db, desk.leases, controller.SYSTEM_STOPS, workspace_id, "Nobody has worked in it.")
+    desk.report(workspace_id, WorkspaceState.failed, "not running")
+    workspace = desk.workspace(workspace_id)
+    assert (workspace.state, workspace.reason) == ("stopped", "Nobody has worked in it.")

@@ -27,6 +27,7 @@ from tre.people import signin
 from tre.projects import service as projects
 from tre.workspaces import service as workspaces
 from tre.workspaces import traffic
+from tre.workspaces.controller import SYSTEM_STOPS
 from tre.workspaces.model import WorkspaceState
 from tre.workspaces.service import MakeToken, Places
 
@@ -61,6 +62,10 @@ class EventName(StrEnum):
 class Event(Body):
     event: EventName
     reason: str = Field(default="", max_length=2000)
+
+
+class Idle(Body):
+    reason: Line
 
 
 class TrafficBody(Body):
@@ -132,6 +137,13 @@ def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
 def report(workspace_id: str, body: Event, platform: PlatformHere) -> dict[str, Any]:
     workspaces.report(platform.db, platform.secrets, workspace_id, WorkspaceState(body.event), body.reason)
     return {"workspace": workspace_id, "event": body.event}
+
+
+@router.post("/workspaces/{workspace_id}/idle", dependencies=[only(Client.guard)])
+def end_idle(workspace_id: str, body: Idle, platform: PlatformHere) -> dict[str, Any]:
+    """Nobody uses it. Its credential is revoked before this answers; the controller ends the sandbox."""
+    ended = workspaces.stop(platform.db, platform.secrets, SYSTEM_STOPS, workspace_id, body.reason)
+    return {"workspace": workspace_id, "state": ended.state}
 
 
 @router.post("/workspaces/{workspace_id}/traffic", dependencies=[only(Client.guard)])

@@ -30,8 +30,8 @@ USER_SCOPES = [
     "servers!user",
     "users:activity!user",
 ]
-#: What the guard may do with a workspace's token: say that it is used, let its owner in, end it.
-SERVER_SCOPES = ["access:servers!server", "delete:servers!server", "users:activity!user"]
+#: What the guard may do with a workspace's token: say that it is used, let its owner in.
+SERVER_SCOPES = ["access:servers!server", "users:activity!user"]
 
 
 def style() -> str:

@@ -57,6 +57,10 @@ class InternalApi:
             raise errors.Unavailable("the control plane's answer about traffic lacks `suspended`")
         return suspended, str(reason or "")
 
+    async def idle(self, workspace: str, reason: str) -> None:
+        """Nobody uses the workspace: it ends, for this reason."""
+        await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/idle", reason=reason)
+
     async def submit(self, workspace: str, request: dict[str, Any]) -> Any:
         """What the control plane says of the request it took in; raises its refusal."""
         return await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/requests", **request)

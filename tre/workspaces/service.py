@@ -193,11 +193,13 @@ def outline(session: Session, places: Places, workspace: Workspace, today: date)
 
 
 def report(db: Database, leases: Leases, workspace_id: str, event: WorkspaceState, reason: str) -> None:
-    """What the door saw happen. Told twice is told once; a report that comes too late changes nothing."""
+    """What the door saw happen. Told twice is told once; too late changes nothing; what was stopping has stopped."""
     if event is WorkspaceState.running:
         _mark_running(db, workspace_id)
-    else:
-        end(db, leases, workspace_id, event, reason)
+        return
+    with db.read() as session:
+        stopping = get(session, workspace_id).state == WorkspaceState.stopping
+    end(db, leases, workspace_id, WorkspaceState.stopped if stopping else event, reason)
 
 
 def _mark_running(db: Database, workspace_id: str) -> None:

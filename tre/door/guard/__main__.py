@@ -34,7 +34,7 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     back = web.AppRunner(admin_app(workspaces), access_log=None)
     await front.setup()
     await back.setup()
-    keeper = asyncio.create_task(Keeper(workspaces.all, hub, rhythm).run())
+    keeper = asyncio.create_task(Keeper(workspaces.all, hub, api, rhythm).run())
     try:
         await web.TCPSite(front, "127.0.0.1", places.guard_port, shutdown_timeout=2).start()
         await open_private_site(back, places.settings.guard_socket)

@@ -1,7 +1,7 @@
-"""What the guard tells the Hub: that a person is active, and that a workspace has had its time.
+"""What the guard tells the Hub: that a person is active.
 
-Decides nothing but the wording of two requests, made with each workspace's own Hub token, which may do these two things
-and no more (`tre.door.spawner.SERVER_TOKEN_SCOPES`).
+Decides nothing but the wording of the request, made with each workspace's own Hub token, which may say this, let its
+owner in, and no more (`tre.door.hub.SERVER_SCOPES`).
 """
 
 from __future__ import annotations
@@ -29,24 +29,15 @@ class Hub:
     async def tell_activity(self, route: Route, active_at: float) -> bool:
         """Report when the person was last active; whether the Hub took it."""
         when = datetime.fromtimestamp(active_at, UTC).isoformat()
-        body = {"last_activity": when, "servers": {route.server_name: {"last_activity": when}}}
-        return await self._ask(route, "POST", f"/users/{quote(route.user)}/activity", body)
-
-    async def end_server(self, route: Route) -> bool:
-        """Ask the Hub to stop the workspace; the spawner then does it in the usual way."""
-        return await self._ask(route, "DELETE", f"/users/{quote(route.user)}/servers/{quote(route.server_name)}", None)
-
-    async def _ask(self, route: Route, method: str, path: str, body: object) -> bool:
         try:
-            async with self._session.request(
-                method,
-                self._api_url + path,
-                json=body,
+            async with self._session.post(
+                f"{self._api_url}/users/{quote(route.user)}/activity",
+                json={"last_activity": when, "servers": {route.server_name: {"last_activity": when}}},
                 headers={"Authorization": f"token {route.hub_api_token}"},
                 allow_redirects=False,
             ) as response:
                 if response.status >= 300:
-                    log.warning("the Hub answered %s to %s for %r", response.status, method, route)
+                    log.warning("the Hub answered %s for %r", response.status, route)
                 return response.status < 300
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.warning("the Hub does not answer (%s)", type(error).__name__)

@@ -16,6 +16,7 @@ from tre.door.guard.budget import FRESH
 from tre.door.guard.hub import Hub
 from tre.door.guard.kernels import is_busy
 from tre.door.guard.workspace import POLICY_VIOLATION, Workspace
+from tre.door.internal_api import InternalApi
 from tre.errors import Refusal, TreError
 from tre.workspaces.plan import DoorLimits
 
@@ -36,9 +37,12 @@ class Rhythm:
 
 
 class Keeper:
-    def __init__(self, workspaces: Callable[[], Iterable[Workspace]], hub: Hub, rhythm: Rhythm) -> None:
+    def __init__(
+        self, workspaces: Callable[[], Iterable[Workspace]], hub: Hub, api: InternalApi, rhythm: Rhythm
+    ) -> None:
         self._workspaces = workspaces
         self._hub = hub
+        self._api = api
         self._rhythm = rhythm
         self._checked_at = time.monotonic()
         self._looks: set[asyncio.Task[None]] = set()
@@ -95,7 +99,10 @@ class Keeper:
         workspace.end_again_at = now + 60
         log.warning("workspace %s is ended: %s", workspace.route.workspace_id, reason)
         workspace.end_sockets(reason)
-        await self._hub.end_server(workspace.route)
+        try:
+            await self._api.idle(workspace.route.workspace_id, reason)
+        except TreError as error:
+            log.warning("workspace %s was not ended: %s", workspace.route.workspace_id, error.message)
 
 
 def in_use_at(active_at: float, busy_at: float, limits: DoorLimits) -> float:
