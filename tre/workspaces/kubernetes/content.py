@@ -91,5 +91,8 @@ def stamped(kind: Kind, wanted: Object) -> Object:
 
 
 def size(kind: Kind, found: Object) -> int:
-    """Bytes that a volume's claim asks for; 0 for other kinds."""
-    return to_bytes(found["spec"]["resources"]["requests"]["storage"]) if kind is CLAIM else 0
+    """Bytes that a volume's claim asks for; 0 for other kinds, and for a size that is spelled as we never spell one."""
+    try:
+        return to_bytes(found["spec"]["resources"]["requests"]["storage"]) if kind is CLAIM else 0
+    except ValueError:
+        return 0

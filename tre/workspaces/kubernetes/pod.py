@@ -155,7 +155,7 @@ def _mounts(plan: LaunchPlan) -> list[Object]:
         {"name": "jupyter", "mountPath": "/run/jupyter"},
     ]
     folders = [basename(mount.path) for mount in plan.data]
-    if len(set(folders)) != len(folders) or "" in folders:
+    if len(set(folders)) != len(folders) or not {"", ".", ".."}.isdisjoint(folders):
         raise InvalidInput("each dataset needs a folder of its own", field="data")
     return mounts + [
         {"name": "data", "mountPath": f"/data/{mount.name}", "subPath": folder, "readOnly": True}
