@@ -22,7 +22,7 @@ from rich.table import Table
 
 from tre.credentials.files import write_secret
 from tre.demo.cast import ADMINISTRATOR, CAST, Account
-from tre.demo.governance import OTHER_PROJECT, PROJECT, Governance
+from tre.demo.governance import Governance
 from tre.demo.stage import Stage
 from tre.errors import InvalidInput, TreError
 from tre.settings import Settings, make_private_folder
@@ -87,30 +87,29 @@ def read_accounts(settings: Settings) -> dict[str, Account]:
     return {part.username: Account(part, **kept[part.username]) for part in (ADMINISTRATOR, *CAST)}
 
 
+MAY = {
+    "administrator": "decide on projects, by command: tre login, tre project list",
+    "custodian": "decide on their organisation's data, by command or on the pages",
+    "researcher": "open their project's workspace, submit outputs",
+    "checker": "review release requests",
+    "auditor": "read and verify the record: tre audit verify",
+}
+
+
 def welcome(settings: Settings) -> str:
     """Address, people, and how to sign in, for a terminal."""
     table = Table("name", "password", "role", "may", box=None, pad_edge=False, header_style="bold")
     for name, account in read_accounts(settings).items():
-        table.add_row(name, account.password, account.part.role, MAY.get(account.part.role, ""))
-    console = Console(markup=False, emoji=False, highlight=False, width=110)
-    with console.capture() as captured:
-        console.print(f"\nOpen http://127.0.0.1:{settings.port}/tre/ and sign in as one of these people:\n")
+        table.add_row(name, account.password, account.part.role, MAY[account.part.role])
+    console = Console(markup=False, emoji=False, highlight=False, width=120)
+    with console.capture() as people:
         console.print(table)
-        console.print(
-            "\nThe one-time code of each, in place of an authenticator app (every code counts once, for a minute):\n"
-            f"  {command(settings)} NAME\n"
-            f"Passwords and authenticator secrets are in {settings.state / ACCOUNTS}. Ctrl-C stops the platform."
-        )
-    return captured.get()
-
-
-MAY = {
-    "administrator": "decide on projects, by command: tre login, tre project list",
-    "custodian": "decide on their organisation's data, by command or on the pages",
-    "researcher": f"open a workspace: rhea and milo in {PROJECT}, otto in {OTHER_PROJECT}",
-    "checker": "review release requests",
-    "auditor": "read and verify the record: tre audit verify",
-}
+    return (
+        f"\nOpen http://127.0.0.1:{settings.port}/tre/ and sign in as one of these people:\n\n{people.get()}\n"
+        "The one-time code of each, in place of an authenticator app (a code counts once, for about a minute):\n"
+        f"  {command(settings)} NAME\n"
+        f"Passwords and authenticator secrets are in {settings.state / ACCOUNTS}.\nCtrl-C stops the platform."
+    )
 
 
 def command(settings: Settings) -> str:

@@ -9,7 +9,7 @@ import resource
 import signal
 import time
 
-from tre.workspaces.probes.inside.attempt import Given, Killed, attempt
+from tre.workspaces.probes.inside.attempt import BOMB_SECONDS, Given, Killed, attempt
 
 PROCESSES, LIMITS = "process namespace", "limits"
 
@@ -119,7 +119,7 @@ def more_cpus(given: Given) -> str | None:
     return "the priority was raised"
 
 
-@attempt(LIMITS, "make more processes than allowed (a fork bomb)", "processes")
+@attempt(LIMITS, "make more processes than allowed (a fork bomb)", "processes", BOMB_SECONDS)
 def fork_bomb(given: Given) -> str | None:
     made = 0
     while made <= given["processes"]:
@@ -135,7 +135,7 @@ def fork_bomb(given: Given) -> str | None:
     return f"{made} processes"
 
 
-@attempt(LIMITS, "use more memory than allowed (a memory bomb)", "memory_bytes")
+@attempt(LIMITS, "use more memory than allowed (a memory bomb)", "memory_bytes", BOMB_SECONDS)
 def memory_bomb(given: Given) -> str | None:
     held: list[bytearray] = []
     piece = 32 << 20
@@ -148,7 +148,7 @@ def memory_bomb(given: Given) -> str | None:
     return f"{len(held) * piece} bytes"
 
 
-@attempt(LIMITS, "use more memory than allowed through files without a name", "memory_bytes")
+@attempt(LIMITS, "use more memory than allowed through files without a name", "memory_bytes", BOMB_SECONDS)
 def memory_file_bomb(given: Given) -> str | None:
     size = min(32 << 20, given["file_bytes"])
     held: list[mmap.mmap] = []
