@@ -1,6 +1,7 @@
 """Signing in through the real Hub and proxy, with the real internal API behind them; and every way to cheat at it."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
@@ -16,6 +17,7 @@ from tre.api.app import internal_app
 from tre.door.places import Places
 from tre.people import service
 from tre.people.model import Role
+from tre.web.headers import ANSWER_HEADERS
 
 CALLBACK = "/tre/oauth_callback"
 
@@ -213,3 +215,14 @@ def test_a_real_browser_signs_in_and_out(whole: Whole):
         page.wait_for_url("**/hub/log*")
         page.goto(f"{whole.door.url}/tre/me")
         page.wait_for_url("**/hub/login**")
+
+
+def test_a_part_that_does_not_answer_is_told_on_a_page_of_ours(whole: Whole):
+    """Last: the Hub stays down."""
+    whole.door.processes["hub"].stop(signal.SIGKILL)
+    for path in ("/hub/home", "/nonsense"):
+        page = whole.visitor().open(path)
+        assert (page.status, page.heading) == (502, "Not available just now"), path
+        assert {name: page.headers.get(name) for name in ANSWER_HEADERS} == ANSWER_HEADERS, path
+        assert page.headers["x-frame-options"] == "DENY"
+    assert whole.visitor().open("/tre/").status == 200
