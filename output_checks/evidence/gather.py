@@ -29,17 +29,20 @@ from output_checks.evidence.values import finish
 
 def gather(spec: TableSpec, data: Any, *, top: int = 2) -> Evidence:
     """Evidence of the table `spec` on `data`; `top` is how many largest contributions are kept."""
+    import numpy as np
+
     source = _attach(spec, data)
     records = _records(spec, source, top)
     sets = published_sets(spec, [len(dim.levels) for dim in records.dimensions])
     every = sets + supporting_sets(sets, spec)
     raw = source.run(evidence_sql(records, every))
     axes = _axes(spec, source, raw, every)
-    cells = _complete(spec, axes, raw, sets, every)
-    columns = _spread(raw, axes, every, cells.keys)
+    codes = _codes(axes, raw, every)
+    cells = _complete(spec, axes, codes, np.asarray(raw["s_"]), sets, every)
+    columns = _spread(raw, axes, codes, cells.keys)
     if spec.unit and spec.holding:
         units = source.run(evidence_sql(_records(spec, source, top, by_unit=True), every))
-        columns["units"] = _spread(units, axes, every, cells.keys)["units"]
+        columns["units"] = _spread(units, axes, _codes(axes, units, every), cells.keys)["units"]
     columns.update(_holistic(spec, source, records, every, axes, cells.keys))
     return finish(spec, axes, cells, columns, records.top)
 
@@ -122,18 +125,18 @@ def _codes(axes: tuple[Axis, ...], raw: dict[str, Any], every: list[Set]) -> Any
     for j, axis in enumerate(axes):
         shown = np.array([levels[j] >= 0 for levels in every])[sets]
         code_of = {label: i for i, label in enumerate(axis.labels)}
-        texts = _texts(raw[f"d{j}"])
-        cache = {text: code_of[None if text is None else parse_label(text, axis.kind)] for text in
-                 {text for text, show in zip(texts, shown, strict=True) if show}}  # fmt: skip
-        out[shown, j] = [cache[text] for text, show in zip(texts, shown, strict=True) if show]
+        texts = _texts(raw[f"d{j}"][shown])
+        cache = {text: code_of[None if text is None else parse_label(text, axis.kind)] for text in set(texts)}
+        out[shown, j] = [cache[text] for text in texts]
     return out
 
 
-def _complete(spec: TableSpec, axes: tuple[Axis, ...], raw: dict[str, Any], sets: list[Set], every: list[Set]) -> Cells:
+def _complete(
+    spec: TableSpec, axes: tuple[Axis, ...], codes: Any, of_set: Any, sets: list[Set], every: list[Set]
+) -> Cells:
     """All cells in the order of publication: answered ones and the empty cells between them."""
     import numpy as np
 
-    codes, of_set = _codes(axes, raw, every), np.asarray(raw["s_"])
     crossed = bool(spec.rows and spec.columns) or not spec.observed or bool(spec.categories)
     parts, shown = [], []
     for i, levels in enumerate(every):
@@ -166,12 +169,12 @@ def _full(spec: TableSpec, axes: tuple[Axis, ...], levels: Set, part: Any) -> li
     return full
 
 
-def _spread(raw: dict[str, Any], axes: tuple[Axis, ...], every: list[Set], keys: Any) -> dict[str, Any]:
+def _spread(raw: dict[str, Any], axes: tuple[Axis, ...], codes: Any, keys: Any) -> dict[str, Any]:
     """The answered columns in the order of `keys`; cells without an answer have zeros."""
     import numpy as np
 
     order = np.argsort(keys, kind="stable")
-    answered = cell_keys(_codes(axes, raw, every), axes)
+    answered = cell_keys(codes, axes)
     at = order[np.searchsorted(keys, answered, sorter=order).clip(max=len(keys) - 1)]
     out = {}
     for name, values in raw.items():
@@ -217,7 +220,7 @@ def _holistic(
         raw = source.run(holistic_sql(records, every, f"{name}(v)"))
     else:
         return {}
-    return _spread(raw, axes, every, keys)
+    return _spread(raw, axes, _codes(axes, raw, every), keys)
 
 
 def np_objects(values: Any) -> Any:
