@@ -86,7 +86,15 @@ def test_one_table_does_not_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> No
 def test_all_tables_do_not_take_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recomputed, "TOTAL_SECONDS", -1.0)
     found = asked(Sandbox(), 3)
-    assert {answer.findings[0].why for answer in found} == {"Making the tables of this request again takes too long."}
+    assert found == [Computed(False, (recomputed.UNTRIED,))] * 3
+
+
+def test_who_takes_down_one_sandbox_after_the_other_is_not_given_more() -> None:
+    sandbox = Sandbox(*[[LimitExceeded("too much memory")]] * 3)
+    found = asked(sandbox, 100)
+    assert len(sandbox.jobs) == 3
+    assert [answer.findings == (recomputed.UNTRIED,) for answer in found] == [False] * 3 + [True] * 97
+    assert not any(answer.verified for answer in found)
 
 
 def test_without_a_sandbox_nothing_is_decided_and_a_lost_lease_ends_it() -> None:

@@ -28,7 +28,9 @@ OUTPUT_BYTES = 64 << 20
 #: For one table, loading what computes it included, and for all tables of a request.
 TABLE_SECONDS = 30.0
 TOTAL_SECONDS = 300.0
-LOST = "the checking sandbox lost it"
+#: Tables of one request that may take a sandbox down before the others are not tried any more.
+MOST_DOWN = 3
+UNTRIED = blocked("Other tables of this request took too much; this one was not tried.", "Send fewer at a time.")
 
 
 @dataclass(frozen=True)
@@ -145,33 +147,38 @@ def _in_sandboxes(
 ) -> list[Computed]:
     found: list[Computed] = []
     end = time.monotonic() + TOTAL_SECONDS
+    down = 0
     while len(found) < len(tables):
         left = end - time.monotonic()
-        if left <= 0:
-            late = blocked("Making the tables of this request again takes too long.", "Send fewer at a time.")
-            return found + [Computed(False, (late,))] * (len(tables) - len(found))
+        if left <= 0 or down >= MOST_DOWN:
+            return found + [Computed(False, (UNTRIED,))] * (len(tables) - len(found))
         done, coming = tables[: len(found)], tables[len(found) :]
         verified = [table for table, answer in zip(done, found, strict=True) if answer.verified]
-        job, files = _job(coming, verified, snapshots, released, profile)
         listener = _Listener(alive, len(coming))
-        reason = LOST
-        try:
-            run(
-                argv=ARGV,
-                files=files,
-                stdin=job,
-                memory_bytes=MEMORY_BYTES,
-                seconds=left,
-                output_bytes=OUTPUT_BYTES,
-                watch=listener,
-            )
-        except Refusal as refusal:
-            reason = refusal.message
+        reason = _run(run, _job(coming, verified, snapshots, released, profile), left, listener)
         found += listener.answers[: len(coming)]
         if len(found) < len(tables):
             why = f"The table could not be made again: {reason}"
             found.append(Computed(False, (blocked(why, "Use fewer or coarser dimensions."),)))
+            down += 1
     return found
+
+
+def _run(run: RunChecked, job: tuple[bytes, dict[str, Path]], seconds: float, listener: _Listener) -> str:
+    """One sandbox; why it ended before its time, if it did."""
+    try:
+        run(
+            argv=ARGV,
+            files=job[1],
+            stdin=job[0],
+            memory_bytes=MEMORY_BYTES,
+            seconds=seconds,
+            output_bytes=OUTPUT_BYTES,
+            watch=listener,
+        )
+    except Refusal as refusal:
+        return refusal.message
+    return "the checking sandbox lost it"
 
 
 def _job(
