@@ -7,13 +7,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import output_checks as oc
 from tests.outputs.house import House
 from tre.audit import Actor
 from tre.errors import InvalidInput
 from tre.outputs import access
-from tre.outputs.inspection.records import read_record
+from tre.outputs.inspection.records import ITEM, read_record
 from tre.outputs.model import RequestFile
 from tre.outputs.sandboxed import SeenRecord
 from tre.outputs.views import RequestView, show_request
@@ -133,6 +135,28 @@ def test_a_record_is_no_way_out_for_text(house: House, session: Path) -> None:
 
 def seen(house: House, who: str, request: int, via: str = "web") -> RequestView:
     return show_request(house.db, Actor(who, house.actor(who).roles, via), request)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just("d" * 64),
+    lambda part: st.lists(part, max_size=4) | st.dictionaries(st.text(max_size=8), part, max_size=4),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from([*ITEM, "id", "version", "severity", "why"])
+
+
+@given(st.data())
+def test_whatever_a_record_holds_the_answer_has_its_shape(data: st.DataObject) -> None:
+    """One odd record must not spoil the answer about the files beside it."""
+    profile = {"id": "sacro", "version": "1"}
+    finding = {"rule": "r", "severity": "review", "why": "w"}
+    item = {**dict.fromkeys(ITEM, ""), "status": "pass", "files": {"a": "d" * 64}, "spec": {"rows": ["a"]}}
+    item["findings"] = [finding]
+    body: Any = {"profile": profile, "item": item}
+    for _ in range(data.draw(st.integers(0, 2))):
+        data.draw(st.sampled_from([profile, finding, item, item, item]))[data.draw(FIELDS)] = data.draw(JSON)
+    text = json.dumps(data.draw(st.sampled_from([body, body, body, item, data.draw(JSON)])))
+    SeenRecord.model_validate_json(json.dumps(read_record(text, [["a", "n"], ["x", "12"]])))
 
 
 def test_hidden_signs_in_a_record_are_blanks(session: Path) -> None:
