@@ -35,7 +35,7 @@ def session_house() -> Iterator[GuardHouse]:
     api, hub = InternalApi(settings.internal_socket), StandInHub(places.hub_port)
     api.start()
     hub.start()
-    house = GuardHouse(settings, api, hub)
+    house = GuardHouse(settings, api, hub, program="tests.door.quick_guard")
     house.start()
     yield house
     house.stop()

@@ -147,6 +147,7 @@ class GuardHouse:
     hub: StandInHub
     process: Process | None = None
     routes: dict[str, dict] = field(default_factory=dict)
+    program: str = "tre.door.guard"
 
     @property
     def places(self) -> Places:
@@ -154,7 +155,7 @@ class GuardHouse:
 
     def start(self) -> None:
         self.process = Process(
-            [sys.executable, "-m", "tests.door.quick_guard"],
+            [sys.executable, "-m", self.program],
             self.settings.state / "guard.log",
             env=self.settings.environment(),
             cwd=ROOT,

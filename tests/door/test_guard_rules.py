@@ -5,6 +5,8 @@ import pytest
 from tre.door.guard.headers import content_security_policy, is_host, upgrade_head, upstream_head
 from tre.door.guard.keeper import in_use_at
 from tre.door.guard.kernels import says_busy
+from tre.door.guard.routes import RouteTable
+from tre.errors import InvalidInput
 from tre.workspaces.plan import DoorLimits
 
 
@@ -73,3 +75,12 @@ def test_when_a_workspace_was_last_in_use():
 )
 def test_only_a_clear_yes_is_busy(answer, busy):
     assert says_busy(answer) is busy
+
+
+@pytest.mark.parametrize("text", ["{", "[]x", '{"a": 1}', "[1]", "7", '[{"workspace_id": "w1"}]'])
+def test_a_damaged_table_of_routes_is_an_error_and_never_an_empty_one(tmp_path, text):
+    file = tmp_path / "routes.json"
+    file.write_text(text)
+    with pytest.raises(InvalidInput) as refused:
+        RouteTable(file).load()
+    assert (refused.value.field, "Remove it" in refused.value.hint) == (str(file), True)

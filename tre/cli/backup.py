@@ -41,7 +41,9 @@ def save(file: Path, as_json: bool) -> None:
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise InvalidInput(f"The file cannot be written: {error.strerror}.", field="file") from error
+        raise InvalidInput(
+            f"The file cannot be written: {error.strerror}.", field="file", hint="Name a new file, where you may write."
+        ) from error
     try:
         told = _save(descriptor)
         os.fsync(descriptor)

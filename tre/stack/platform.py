@@ -195,8 +195,9 @@ async def supervise(settings: Settings, on_ready: Callable[[], None], progress: 
 
 
 def end_workspaces(settings: Settings) -> None:
-    """Stop the workspaces that still run: without the platform nobody could watch them."""
+    """Stop the workspaces that still run: without the platform nobody could watch them; nothing leads to them then."""
     places = Places(settings)
+    places.routes_file.unlink(missing_ok=True)
     runtime = SandboxRuntime(places.workspaces, ROOT / ".workspace-env")
     with contextlib.suppress(FileNotFoundError):
         for folder in list(places.workspaces.iterdir()):

@@ -68,13 +68,15 @@ class RouteTable:
         """Read the file where it exists; an unreadable one is an error, never an empty table."""
         try:
             found = json.loads(self._file.read_text())
+            self._by_base = {route.base_url: route for route in map(Route.from_json, found)}
         except FileNotFoundError:
             return
-        except ValueError as error:
+        except (ValueError, TypeError, InvalidInput) as error:
             raise InvalidInput(
-                f"{self._file} is damaged", field=str(self._file), hint="Restart the workspaces."
+                f"{self._file} is damaged, or another version's",
+                field=str(self._file),
+                hint="Remove it; people start their workspaces again.",
             ) from error
-        self._by_base = {route.base_url: route for route in map(Route.from_json, found)}
 
     def find(self, base_url: str) -> Route | None:
         return self._by_base.get(base_url)
