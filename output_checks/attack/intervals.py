@@ -128,10 +128,11 @@ def feasible(
     bounds = Bounds(rows, lower, low, high, upper)
     top = np.minimum(high, ceilings(matrix, right, low))
     wanted = range(size) if cells is None else cells.tolist()
-    _stir(bounds, low, top, np.fromiter(wanted, dtype=np.int64))
+    enough = np.full(size, np.inf) if enough is None else enough
+    _stir(bounds, low, top, np.fromiter(wanted, dtype=np.int64), enough)
     for most in (True, False):
         for cell in wanted:
-            if enough is not None and bounds.most[cell] - bounds.least[cell] >= enough[cell]:
+            if np.isfinite(bounds.least[cell]) and bounds.most[cell] >= bounds.least[cell] + enough[cell]:
                 continue
             if bounds.most[cell] >= top[cell] - TOLERANCE if most else bounds.least[cell] <= low[cell] + TOLERANCE:
                 continue
@@ -143,7 +144,7 @@ def feasible(
     return bounds.least, bounds.most, bounds.fillings
 
 
-def _stir(bounds: Bounds, low: np.ndarray, top: np.ndarray, wanted: np.ndarray) -> None:
+def _stir(bounds: Bounds, low: np.ndarray, top: np.ndarray, wanted: np.ndarray, enough: np.ndarray) -> None:
     """A few programs with random objectives over the cells whose ends are still open: their fillings reach many ends
     at once.
     """
@@ -151,8 +152,9 @@ def _stir(bounds: Bounds, low: np.ndarray, top: np.ndarray, wanted: np.ndarray) 
 
     rng = np.random.default_rng(0)
     for _ in range(min(MOST_STIRS, len(wanted) // 32)):
-        up = np.isfinite(top[wanted]) & (bounds.most[wanted] < top[wanted] - TOLERANCE)
-        down = np.isfinite(low[wanted]) & (bounds.least[wanted] > low[wanted] + TOLERANCE)
+        narrow = bounds.most[wanted] < bounds.least[wanted] + enough[wanted]
+        up = narrow & np.isfinite(top[wanted]) & (bounds.most[wanted] < top[wanted] - TOLERANCE)
+        down = narrow & np.isfinite(low[wanted]) & (bounds.least[wanted] > low[wanted] + TOLERANCE)
         if not (up | down).any():
             return
         sign = np.where(up & down, rng.choice([-1.0, 1.0], len(wanted)), up.astype(float) - down)
