@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tre.errors import TreError
 from tre.workspaces.kubernetes.api import Api, Expired
@@ -77,7 +77,9 @@ class World:
             known = self._spaces.setdefault(space, {}).get((kind, name))
             if known is None or known.version < seen.version:
                 self._spaces[space][kind, name] = seen
-                self.changed.set()
+                # Status is written all the time, and is nothing that a pass would look at.
+                if known is None or replace(known, version=seen.version) != seen:
+                    self.changed.set()
 
     def gone(self, kind: Kind, space: str, name: str, *, uid: str) -> None:
         with self._lock:
