@@ -1,4 +1,4 @@
-"""`tre up --demo` as a person runs it: at a terminal, signed in with what it prints, Ctrl-C, and once more."""
+"""`tre up --demo` as a person runs it at a terminal: signed in with what it prints, Ctrl-C, again, window closed."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -20,7 +20,7 @@ from tre.demo.stage import temporary_stage
 from tre.errors import InvalidInput
 from tre.settings import Settings
 
-RHEA = next(part for part in CAST if part.username == "rhea")
+PARTS = {part.username: part for part in CAST}
 CONTROL_C = b"\x03"
 
 
@@ -53,41 +53,52 @@ class Terminal:
         assert what in self.text, self.text[-3000:]
         return self.text
 
-    def end(self) -> int:
-        """Ctrl-C; the exit code."""
+    def press_control_c(self) -> None:
         os.write(self.screen, CONTROL_C)
+        self.read_until("^C")
+
+    def close(self) -> None:
+        """The window is closed."""
+        os.close(self.screen)
+        self.screen = -1
+
+    def exit_code(self) -> int:
+        """Once it has ended."""
         end = time.monotonic() + 120
         while time.monotonic() < end:
-            if select.select([self.screen], [], [], 0.1)[0]:
+            if self.screen >= 0 and select.select([self.screen], [], [], 0.1)[0]:
                 with contextlib.suppress(OSError):
                     self.text += os.read(self.screen, 65536).decode(errors="replace")
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 return os.waitstatus_to_exitcode(status)
+            time.sleep(0.05)
         raise AssertionError(f"it does not end: {self.text[-2000:]}")
 
 
 @contextlib.contextmanager
-def up(settings: Settings) -> Iterator[Terminal]:
+def up(settings: Settings, end: Callable[[Terminal], None]) -> Iterator[Terminal]:
     terminal = Terminal(settings)
     try:
         yield terminal
-        assert terminal.end() == 0, terminal.text[-2000:]
+        end(terminal)
+        assert terminal.exit_code() == 0, terminal.text[-2000:]
         assert "Traceback" not in terminal.text
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(terminal.pid, 9)
-        os.close(terminal.screen)
+        if terminal.screen >= 0:
+            terminal.close()
 
 
-def sign_in(settings: Settings, screen: str) -> str:
+def sign_in(settings: Settings, screen: str, name: str) -> str:
     """With the password and the command for codes as they stand on the screen; the words of the first page."""
-    found = re.search(r"rhea +(\S+) +researcher", screen)
+    found = re.search(rf"{name} +(\S+) +researcher", screen)
     assert found, screen
     line = next(line for line in screen.splitlines() if line.rstrip().endswith(" NAME"))
-    typed = line.strip().removesuffix("NAME") + "rhea"
+    typed = line.strip().removesuffix("NAME") + name
     done = subprocess.run(["/bin/sh", "-c", typed], capture_output=True, text=True, check=True, timeout=60)
-    browser = Browser(f"http://127.0.0.1:{settings.port}", Told(RHEA, found[1], done.stdout.strip()))
+    browser = Browser(f"http://127.0.0.1:{settings.port}", Told(PARTS[name], found[1], done.stdout.strip()))
     with contextlib.closing(browser):
         browser.sign_in()
         return browser.page("/tre/").text
@@ -103,16 +114,15 @@ class Told(Account):
 @pytest.mark.timeout(900)
 def test_a_platform_that_stays(settings: Settings) -> None:
     before = platform_processes()
-    with up(settings) as terminal:
+    with up(settings, Terminal.press_control_c) as terminal:
         assert f"http://127.0.0.1:{settings.port}/tre/" in terminal.read_until("Ctrl-C stops the platform")
-        assert "health-costs" in sign_in(settings, terminal.text)
+        assert "health-costs" in sign_in(settings, terminal.text, "rhea")
     assert platform_processes() <= before
     assert (settings.state / resident.ACCOUNTS).stat().st_mode & 0o077 == 0
-    with up(settings) as terminal:
+    with up(settings, Terminal.close) as terminal:
         terminal.read_until("Ctrl-C stops the platform")
         assert "demo 1/" not in terminal.text
-        time.sleep(30)  # a code counts once
-        assert "health-costs" in sign_in(settings, terminal.text)
+        assert "prison-health" in sign_in(settings, terminal.text, "otto")
     assert platform_processes() <= before
 
 
