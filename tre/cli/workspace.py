@@ -49,7 +49,7 @@ def policy() -> None:
 
 @policy.command("show")
 @click.option("--project", default="", help="With this project's exceptions.")
-@shown("name", "value", "in_words", "of", "lowest", "highest", "meaning")
+@shown("name", "in_words", "of", "bounds", "meaning")
 def show_policy(project: str) -> Any:
     """Every number, its bounds, and whether it is the platform's or the project's own."""
     return with_words(call("GET", "/workspace-policy", params={"project": project}))
@@ -59,7 +59,7 @@ def show_policy(project: str) -> Any:
 @click.argument("numbers", nargs=-1, required=True, metavar="NAME=VALUE…")
 @click.option("--project", default="", help="For this project only; NAME= gives the number back to the platform.")
 @click.option("--reason", required=True)
-@shown("name", "value", "in_words", "of")
+@shown("name", "in_words", "of")
 def set_policy(numbers: tuple[str, ...], project: str, reason: str) -> Any:
     """Set numbers, for example idle_seconds=8h response_bytes=64MiB. Limits hold from a workspace's next start, byte
     budgets at once.
@@ -71,4 +71,9 @@ def set_policy(numbers: tuple[str, ...], project: str, reason: str) -> Any:
 
 
 def with_words(rows: Any) -> list[dict[str, Any]]:
-    return [{**row, "in_words": in_words(row["name"], row["value"])} for row in rows]
+    """The rows with value and bounds as people read them."""
+    found = []
+    for row in rows:
+        value, lowest, highest = (in_words(row["name"], row[name]) for name in ("value", "lowest", "highest"))
+        found.append({**row, "in_words": value, "bounds": f"{lowest} to {highest}"})
+    return found
