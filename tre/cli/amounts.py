@@ -33,4 +33,4 @@ def in_words(name: str, value: float) -> str:
     for unit, size in units_of(name).items():
         if value >= size:
             return f"{value / size:.4g} {unit}"
-    return f"{value:.4g}"
+    return f"{value:.10g}"
