@@ -43,6 +43,10 @@ def test_filters(house: House) -> None:
     assert ids(listed(house, "adam", state="in_review")) == [first.request]
     assert ids(listed(house, "adam", author="ben")) == [second.request]
     assert ids(listed(house, "adam", turn="reviewer")) == [first.request]
+    for who in ("ada", "cora", "adam"):
+        assert ids(listed(house, who, turn="reviewer")) == [first.request]
+        assert ids(listed(house, who, turn="author")) == []
+    assert ids(listed(house, "ada", turn="system")) == [second.request]
     assert ids(listed(house, "adam", project="other")) == []
     assert ids(listed(house, "ada", search="visi")) == [second.request]
     assert ids(listed(house, "ada", search="by, ben")) == [second.request]
