@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from output_checks import OutputCheckError, TableSpec
@@ -33,13 +34,17 @@ class AsPublished:
     report: Report
     published: Published
 
-    def values(self) -> list[float | None]:
+    @cached_property
+    def _values(self) -> list[float | None]:
         evidence = self.report.evidence
         placed, _ = place(evidence, self.published.cells(self.report.spec))
         shown = {i: cell.value for i, cell in placed.items()}
         return [
             None if shown.get(i) is None else float(str(shown[i])) for i in evidence.published.nonzero()[0].tolist()
         ]
+
+    def values(self) -> list[float | None]:
+        return self._values
 
 
 @dataclass(frozen=True)
