@@ -58,7 +58,9 @@ cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds i
 
 test-cluster: install ## the tests that need one, on it or on the cluster that KUBECONFIG names
 	@test -n "$$KUBECONFIG" || $(BIN)/python -m tests.cluster up
-	@$(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster
+	@$(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster --ignore tests/cluster/projects
+	@TRE_TEST_KUBECONFIG="$$(cat "$${KUBECONFIG:-$$($(BIN)/python -m tests.cluster.machine.place)}")" \
+		$(ORDINARY) $(BIN)/python -m pytest -q -p no:cacheprovider tests/cluster/projects
 
 cluster-down: ## end it; nothing of it is left
 	@$(BIN)/python -m tests.cluster down

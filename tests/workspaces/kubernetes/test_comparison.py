@@ -69,6 +69,11 @@ def test_what_is_not_there_is_made_in_order():
     assert judged({}).make == tuple(desired.wanted(CLUSTER, WISH))
 
 
+@pytest.mark.parametrize("over", [False, True])
+def test_for_a_project_that_is_not_open_nothing_new_is_made(over: bool):
+    assert judged({}, replace(WISH, open=False, over=over)) == Todo()
+
+
 DENY, OPENINGS = (NETWORK_POLICY, "default-deny"), (NETWORK_POLICY, "workspace")
 Change = Callable[[Object], object]
 BY_HAND: list[tuple[tuple[Kind, str], Change]] = [

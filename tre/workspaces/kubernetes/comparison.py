@@ -57,8 +57,8 @@ def compare(wish: Wish, name: str, wanted: Mapping[Key, Wanted], seen: Space) ->
     if wish.over:
         return Todo(delete=namespace)
     if namespace is None:
-        # Whatever lies in a namespace that is not seen is not ours to remove.
-        return Todo(make=tuple(sorted(wanted, key=_order)))
+        # Whatever lies in a namespace that is not seen is not ours to remove. A project that is not open needs none.
+        return Todo(make=tuple(sorted(wanted, key=_order))) if wish.open else Todo()
     found = _Found(complete=(ROLE_BINDING, HUB) in seen)
     for key, want in wanted.items():
         _judge(found, key, want, seen.get(key))

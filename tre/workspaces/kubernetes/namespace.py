@@ -18,6 +18,8 @@ Object = dict[str, Any]
 POD_SECURITY = "pod-security.kubernetes.io"
 DATA = "data"
 HUB = "hub"
+#: The cluster takes note of a larger quota a moment after it is set: until then there is room for who joined.
+SPARE_HOMES = 2
 
 
 def namespace(cluster: Cluster, slug: str) -> Object:
@@ -42,14 +44,14 @@ def quota(cluster: Cluster, slug: str, limits: Limits, *, people: int, homes: in
     memory, ephemeral = (
         of_bytes(pods * each) if pods else "0" for each in (limits.memory_bytes, cluster.storage.ephemeral_bytes)
     )
-    volumes = homes * (limits.home_bytes >> 20 << 20) + cluster.storage.data_bytes
+    volumes = (homes + SPARE_HOMES) * (limits.home_bytes >> 20 << 20) + cluster.storage.data_bytes
     hard = {
         "pods": of_count(pods),
         **{f"{kind}.cpu": cpus for kind in ("requests", "limits")},
         **{f"{kind}.memory": memory for kind in ("requests", "limits")},
         **{f"{kind}.ephemeral-storage": ephemeral for kind in ("requests", "limits")},
         "count/secrets": of_count(2 * people + 1),
-        "persistentvolumeclaims": of_count(homes + 1),
+        "persistentvolumeclaims": of_count(homes + SPARE_HOMES + 1),
         "requests.storage": of_bytes(volumes),
         "services": "0",
         "services.nodeports": "0",
