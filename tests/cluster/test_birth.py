@@ -42,7 +42,7 @@ def test_nothing_leaves_a_pod_before_its_policy_holds(new_space: NewSpace, facts
 @contextmanager
 def held(place: Place, program: str) -> Iterator[None]:
     """A part of our own cluster does not move meanwhile."""
-    mine = [pid for pid in traces.processes(place) if traces.command(pid).partition(" ")[0].endswith(f"/{program}")]
+    mine = traces.running(place, program)
     assert mine
     for pid in mine:
         os.kill(pid, signal.SIGSTOP)

@@ -63,9 +63,19 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(beside: Place) -> 
     assert while_up.keys() <= {"programs", "maps"}
     assert while_up["programs"]["new"]
     assert len([name for name in mine if name.startswith("net:")]) >= 3
+    a_killed_server_comes_back(beside)
     lifecycle.down(beside)
     assert_nothing_is_left(beside, before, mine)
     lifecycle.down(beside)
+
+
+def a_killed_server_comes_back(place: Place) -> None:
+    (killed,) = traces.running(place, "kube-scheduler")
+    os.kill(killed, signal.SIGKILL)
+    until = time.monotonic() + 30
+    while not traces.running(place, "kube-scheduler") - {killed}:
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 @pytest.mark.parametrize("seconds", [0.4, 1.5, 5, 12])

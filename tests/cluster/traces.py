@@ -126,6 +126,11 @@ def processes(place: Place) -> set[int]:
     return {pid for group in groups.paths(place.name) for pid in groups.members(group)}
 
 
+def running(place: Place, program: str) -> set[int]:
+    """Those of them that run this program of ours."""
+    return {pid for pid in processes(place) if command(pid).partition(" ")[0].endswith(f"/{program}")}
+
+
 def namespaces(pids: set[int]) -> set[str]:
     """The kernel namespaces in which these processes are and the reader is not."""
     found = {link for pid in pids for link in links(f"/proc/{pid}/ns")}
