@@ -20,8 +20,8 @@ from tre.workspaces.kubernetes.api import APPLY, Api
 from tre.workspaces.kubernetes.apply import Hand
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.content import CLAIM, NAMESPACE, NETWORK_POLICY, POD, ROLE, ROLE_BINDING, SECRET, Kind
-from tre.workspaces.kubernetes.controller import Controller
-from tre.workspaces.kubernetes.leader import Leader
+from tre.workspaces.kubernetes.controller import Controller, keep
+from tre.workspaces.kubernetes.leader import LEASE, Leader
 from tre.workspaces.kubernetes.names import MANAGER
 from tre.workspaces.kubernetes.pod import workspace_pod
 from tre.workspaces.kubernetes.secret import workspace_secret
@@ -335,14 +335,11 @@ def test_who_does_not_lead_writes_nothing_and_records_nothing(installation: Inst
     assert "does not lead" in installation.controller.trouble[installation.slug].reason
 
 
-def test_of_two_controllers_one_leads(installation: Installation) -> None:
-    api, name = installation.api, installation.cluster.control_namespace
-    api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    one, two = Leader(api, name, "one"), Leader(api, name, "two")
+def test_of_two_controllers_one_leads(installation: Installation, control: str) -> None:
+    one, two = (Leader(installation.api, control, name) for name in ("one", "two"))
     assert [one.campaign(), two.campaign(), one.campaign()] == [True, False, True]
     one.resign()
     assert [two.campaign(), one.campaign()] == [True, False]
-    api.ask("DELETE", NAMESPACE.path(name=name), {})
 
 
 @pytest.mark.parametrize(
@@ -379,20 +376,42 @@ def _attributes(space: str, verb: str, what: str) -> Object:
     return {"namespace": space, "verb": verb, "group": group, "resource": resource, "subresource": part}
 
 
-def test_drift_is_seen_without_being_looked_for(installation: Installation) -> None:
-    leave = threading.Event()
-    threads = installation.world.start(leave)
-    threads.append(threading.Thread(target=installation.controller.run, args=(leave, lambda: True)))
-    threads[-1].start()
+@pytest.fixture
+def control(installation: Installation) -> Iterator[str]:
+    """The control namespace, for the Lease."""
+    name = installation.cluster.control_namespace
+    installation.api.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield name
+    installation.api.ask("DELETE", NAMESPACE.path(name=name), {})
+
+
+def test_drift_is_seen_without_being_looked_for_also_when_one_of_two_controllers_leaves(
+    installation: Installation, control: str
+) -> None:
+    db = installation.desk.people.db
+    leave = {name: threading.Event() for name in ("one", "two")}
+    running = {
+        name: threading.Thread(target=keep, args=(db, installation.cluster, installation.api, name, leave[name]))
+        for name in leave
+    }
+    for thread in running.values():
+        thread.start()
     try:
-        until(lambda: installation.get(ROLE_BINDING, "hub"))
-        uid = installation.get(NETWORK_POLICY, "default-deny")["metadata"]["uid"]
-        installation.api.ask("DELETE", NETWORK_POLICY.path(installation.space, "default-deny"), {})
-        until(lambda: installation.get(NETWORK_POLICY, "default-deny")["metadata"]["uid"] != uid)
-        until(lambda: installation.events()[-1]["action"] == "cluster.repair")
+        until(lambda: installation.events())
+        assert installation.get(ROLE_BINDING, "hub")
+        assert len(installation.events()) == 1, "only one of them acts"
+        for repairs in (1, 2):
+            installation.api.ask("DELETE", NETWORK_POLICY.path(installation.space, "default-deny"), {})
+            until(lambda: installation.get(NETWORK_POLICY, "default-deny"))
+            until(lambda expected=repairs: len(installation.events()) == 1 + expected)  # type: ignore[misc]
+            holder = installation.api.ask("GET", LEASE.path(control, MANAGER), {})["spec"]["holderIdentity"]
+            leave[holder].set()
+            running[holder].join()
+        assert {event["action"] for event in installation.events()[1:]} == {"cluster.repair"}
     finally:
-        leave.set()
-        threads[-1].join()
+        for name in leave:
+            leave[name].set()
+            running[name].join()
 
 
 def until(true: Callable[[], object], *, within: float = 20) -> None:

@@ -82,7 +82,7 @@ class Api:
             if response.status != 200:
                 raise _error(response.status, response.read())
             for line in _lines(response):
-                event = json.loads(line)
+                event = _object(line)
                 if event["type"] == "ERROR":
                     raise _error(event["object"].get("code", 500), json.dumps(event["object"]).encode())
                 yield event["type"], event["object"]
@@ -128,8 +128,7 @@ class Api:
             raise Unavailable("The API server does not answer.") from error
         if response.status >= 300:
             raise _error(response.status, data)
-        found: Object = json.loads(data)
-        return found
+        return _object(data)
 
     def _send(
         self, method: str, path: str, query: Mapping[str, str], body: Object | None, content_type: str, timeout: Timeout
@@ -171,6 +170,16 @@ def _broken() -> tuple[type[Exception], ...]:
     from urllib3.exceptions import HTTPError
 
     return (HTTPError, OSError)
+
+
+def _object(data: bytes) -> Object:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Unavailable("What answers is no API server.", hint="Look at its address and at what stands before it.")
+    return found
 
 
 def _lines(response: Any) -> Iterator[bytes]:

@@ -21,12 +21,14 @@ from tre.audit import SYSTEM, use_case
 from tre.errors import TreError
 from tre.store import Database
 from tre.workspaces.kubernetes import desired
+from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.apply import Done, Hand
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.comparison import Todo, compare, pods_to_end
 from tre.workspaces.kubernetes.desired import Key, Wanted, Wish
+from tre.workspaces.kubernetes.leader import Leader
 from tre.workspaces.kubernetes.names import namespace_of
-from tre.workspaces.kubernetes.world import Space, our_namespaces
+from tre.workspaces.kubernetes.world import Space, World, our_namespaces
 from tre.workspaces.plan import Limits
 
 log = logging.getLogger(__name__)
@@ -143,6 +145,19 @@ class Controller:
         pause = min(PAUSE * 2**times, WORST_PAUSE)
         self.trouble[slug] = Trouble(error.message, times, self.steady() + pause, todo)
         log.warning("project %s: %s %s", slug, error.message, error.hint)
+
+
+def keep(db: Database, cluster: Cluster, api: Api, identity: str, leave: threading.Event) -> None:
+    """All that one controller process does until `leave` is set: it watches, and acts while it leads."""
+    leader, world = Leader(api, cluster.control_namespace, identity), World(api, cluster.control_namespace)
+    world.start(leave)
+    campaign = threading.Thread(target=leader.run, args=(leave,), name="leader")
+    campaign.start()
+    try:
+        Controller(db, cluster, Hand(api, world, leader.check)).run(leave, lambda: leader.leads)
+    finally:
+        leave.set()
+        campaign.join()
 
 
 def _action(done: Done) -> str:
