@@ -69,6 +69,7 @@ EXPECTED: dict[str, list[str]] = {
     "closed descriptors": ["inherited-descriptors"],
     "process 1": ["kill-process-1"],
     "careful client": ["hostile-outputs"],
+    "regular outputs": ["hostile-outputs"],
 }
 
 # Attempts whose wall cannot be taken away here, and why.

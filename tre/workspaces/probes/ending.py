@@ -17,6 +17,7 @@ from tre.workspaces.probes.pulse import Others, watching
 from tre.workspaces.probes.report import Result, Subject, Verdict
 from tre.workspaces.runtime import SandboxRuntime
 from tre.workspaces.sandbox.host import ENVIRONMENT
+from tre.workspaces.sandbox.secret_files import folder_of
 
 # What is written over the limit: several looks of the watchdog's worth.
 OVER_BYTES = 192 << 20
@@ -46,7 +47,8 @@ for number in range(int(sys.argv[1]) // size):
     time.sleep(0.02)
 print("all of it was written")
 """
-# Leaves everything that started it, heeds no signal, and writes down what it can still read of its own secret.
+# Leaves everything that started it, heeds no signal, and goes on writing down of its own secret what it can still read,
+# or what it remembers.
 READ_ON = """
 import os, signal, sys, time
 if os.fork():
@@ -62,15 +64,20 @@ for number in range(1, signal.NSIG):
 for descriptor in (0, 1, 2):
     os.dup2(os.open(os.devnull, os.O_RDWR), descriptor)
 beat = os.open("/home/researcher/beat", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+held = b""
 while True:
-    with open("/run/tre/intake.token") as stream:
-        os.write(beat, stream.read()[:1].encode())
+    try:
+        with open("/run/tre/intake.token", "rb") as stream:
+            held = stream.read()[:1] or held
+    except OSError:
+        pass
+    os.write(beat, held)
     time.sleep(0.05)
 """
 TRIES = {
     "fill-memory-folder": "write more into /tmp than it may hold",
     "fill-home": "fill the disk with its home",
-    "credentials-after-stop": "go on reading its own credentials after its end",
+    "credentials-after-stop": "go on with its own credentials after its end",
 }
 
 
@@ -92,7 +99,7 @@ def _endings(runtime: SandboxRuntime, subject: Subject, others: Others) -> list[
     with watching(others, "fill-home", subject.workspace_id) as watched:
         results.append(_fill_home(runtime, subject))
     runtime.stop(subject.state)
-    results.append(_after_stop(subject, beat, reads=reads))
+    results.append(_after_stop(runtime, subject, beat, reads=reads))
     return [*results, *watched]
 
 
@@ -116,16 +123,18 @@ def _fill_home(runtime: SandboxRuntime, subject: Subject) -> Result:
     return _result(subject.workspace_id, "fill-home", "refused", f"it was ended: {reason}")
 
 
-def _after_stop(subject: Subject, beat: Path, *, reads: bool) -> Result:
+def _after_stop(runtime: SandboxRuntime, subject: Subject, beat: Path, *, reads: bool) -> Result:
     name = "credentials-after-stop"
     if not reads:
         return _result(subject.workspace_id, name, "could_not_run", "it could not read them before, either")
+    if folder_of(runtime.run_dir, subject.workspace_id).exists():
+        return _result(subject.workspace_id, name, "reached", "its secrets still lie in the machine's memory")
     before = beat.stat().st_size
     time.sleep(AFTER_SECONDS)
     read = beat.stat().st_size - before
     if read:
-        return _result(subject.workspace_id, name, "reached", f"read {read} times after the end")
-    return _result(subject.workspace_id, name, "refused", f"read {before} times before the end, never afterwards")
+        return _result(subject.workspace_id, name, "reached", f"written down {read} times after the end")
+    return _result(subject.workspace_id, name, "refused", f"written down {before} times before, never afterwards")
 
 
 def _run(runtime: SandboxRuntime, subject: Subject, code: str, *arguments: str) -> tuple[str, str]:

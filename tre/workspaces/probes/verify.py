@@ -23,6 +23,7 @@ from tre.workspaces.probes.report import Report, Result, Subject, Surroundings, 
 from tre.workspaces.runtime import SandboxRuntime
 from tre.workspaces.sandbox.host import ENVIRONMENT
 from tre.workspaces.sandbox.seccomp import TABLES
+from tre.workspaces.sandbox.secret_files import folder_of
 
 INSIDE = "tre.workspaces.probes.inside"
 MODULES = ("attempt", "network", "files", "kernel", "processes", "credentials")
@@ -102,6 +103,7 @@ def _given(
 ) -> dict[str, Any]:
     """What the attempts inside are told. No secret of the platform is among it but what they must fail with."""
     own = aimed.given
+    secrets = str(folder_of(runtime.run_dir, beside.workspace_id))
     sockets = {**own["sockets"], **around.sockets}
     services = {"canary": own["tcp_loopback"][0], **{name: list(place) for name, place in around.services.items()}}
     optional = {
@@ -118,7 +120,7 @@ def _given(
         "metadata": [list(place) for place in around.metadata],
         "sockets": sockets,
         "services": services,
-        "platform_folders": [*own["platform_folders"], *around.platform_folders, str(runtime.run_dir)],
+        "platform_folders": [*own["platform_folders"], *around.platform_folders, str(runtime.run_dir), secrets],
         "own_roles": list(inside.own_roles),
         "own_data_names": sorted(inside.data),
         "own_sockets": _sockets(runtime, inside),

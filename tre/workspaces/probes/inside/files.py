@@ -242,7 +242,14 @@ def _fifo(_: str, path: str) -> None:
     os.mkfifo(path)
 
 
-@attempt(CLIENT, "submit a FIFO, a device and a link as outputs, and make the platform wait for them or follow them")
+def _socket(_: str, path: str) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+
+
+@attempt(CLIENT, "submit a FIFO, a socket, a device or a link as an output: nothing waits for it or follows it")
 def hostile_outputs(given: Given) -> str | None:
     import sys
 
@@ -251,7 +258,8 @@ def hostile_outputs(given: Given) -> str | None:
     from release.files import File, read  # type: ignore[import-not-found]
 
     path = f"{HOME}/.probe-output"
-    for make, source in ((_fifo, ""), (os.symlink, "/etc/passwd"), (os.symlink, "/dev/zero")):
+    made = ((_fifo, ""), (_socket, ""), (os.symlink, "/etc/passwd"), (os.symlink, "/dev/zero"))
+    for make, source in made:
         make(source, path)
         try:
             data: bytes = read(File(path), 1 << 20)
@@ -260,4 +268,10 @@ def hostile_outputs(given: Given) -> str | None:
             continue
         finally:
             os.unlink(path)
+    for device in ("/dev/zero", "/dev/null", "/dev/tty", "/dev/ptmx"):
+        try:
+            data = read(File(device), 1 << 20)
+            return f"{len(data)} bytes of {device} were read"
+        except ReleaseError:
+            continue
     return None
