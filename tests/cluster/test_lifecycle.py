@@ -20,7 +20,7 @@ from tre.errors import Conflict, Unavailable
 from . import traces
 from .machine import groups, lifecycle, needs
 from .machine.place import CHECKOUT, Place
-from .traces import Traces
+from .traces import Own, Traces
 
 START = "import sys; from pathlib import Path; from tests.cluster.machine import lifecycle; "
 START += "from tests.cluster.machine.place import Place; "
@@ -42,13 +42,13 @@ def starting(place: Place) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", START, str(place.cache), str(place.run)], cwd=CHECKOUT)
 
 
-def assert_nothing_is_left(place: Place, before: Traces, namespaces: set[str]) -> None:
+def assert_nothing_is_left(place: Place, before: Traces, mine: Own | None) -> None:
     """The kernel takes a moment to forget namespaces and programs after their last user."""
     assert not place.run.exists()
     assert not [group for group in groups.paths(place.name) if group.exists()]
     assert traces.mentions(place) == []
     until = time.monotonic() + 30
-    while (left := traces.in_use(namespaces)) or (changes := before.changes(traces.read())):
+    while (left := (mine and traces.in_use(mine))) or (changes := before.changes(traces.read())):
         assert time.monotonic() < until, left or changes
         time.sleep(0.5)
 
@@ -58,11 +58,11 @@ def test_a_cluster_comes_up_beside_another_and_leaves_nothing(beside: Place) -> 
     lifecycle.up(beside)
     assert lifecycle.is_up(beside)
     while_up = before.changes(traces.read())
-    mine = traces.namespaces(traces.processes(beside))
+    mine = traces.own(beside)
     # The machine itself sees no mount, link, route, rule or setting of it; only BPF programs are listed for everyone.
     assert while_up.keys() <= {"programs", "maps"}
     assert while_up["programs"]["new"]
-    assert len([name for name in mine if name.startswith("net:")]) >= 3
+    assert len([name for name in mine.namespaces if name.startswith("net:")]) >= 3
     a_killed_server_comes_back(beside)
     lifecycle.down(beside)
     assert_nothing_is_left(beside, before, mine)
@@ -83,7 +83,7 @@ def test_a_start_that_is_killed_can_be_taken_down(beside: Place, seconds: float)
     before = traces.settled()
     child = starting(beside)
     time.sleep(seconds)
-    mine = traces.namespaces(traces.processes(beside))
+    mine = traces.own(beside)
     child.kill()
     child.wait()
     lifecycle.down(beside)
@@ -94,8 +94,8 @@ def test_a_start_that_is_interrupted_takes_itself_down(beside: Place) -> None:
     before = traces.settled()
     child = starting(beside)
     time.sleep(6)
-    mine = traces.namespaces(traces.processes(beside))
-    assert mine
+    mine = traces.own(beside)
+    assert mine.namespaces
     child.send_signal(signal.SIGINT)
     assert child.wait(60) != 0
     assert_nothing_is_left(beside, before, mine)
@@ -104,9 +104,8 @@ def test_a_start_that_is_interrupted_takes_itself_down(beside: Place) -> None:
 def test_a_cluster_whose_first_process_dies_is_gone_and_can_be_taken_down(beside: Place) -> None:
     before = traces.settled()
     lifecycle.up(beside)
-    pids = traces.processes(beside)
-    mine = traces.namespaces(pids)
-    os.kill(min(pids), signal.SIGKILL)
+    mine = traces.own(beside)
+    os.kill(min(traces.processes(beside)), signal.SIGKILL)
     until = time.monotonic() + 30
     while traces.processes(beside):
         assert time.monotonic() < until
@@ -130,7 +129,7 @@ def test_a_start_that_fails_tells_why_and_leaves_nothing(
     with pytest.raises(Unavailable, match="did not start"):
         lifecycle.up(broken)
     assert "the API server did not become ready: its server ended" in capfd.readouterr().err
-    assert_nothing_is_left(beside, before, set())
+    assert_nothing_is_left(beside, before, None)
 
 
 def test_a_folder_that_is_no_clusters_is_left_alone(tmp_path: Path) -> None:

@@ -46,12 +46,17 @@ class Traces:
     whole: dict[str, frozenset[str]]
 
     def changes(self, later: Traces) -> dict[str, dict[str, list[str]]]:
-        """{what: {"new" | "gone": lines}}, empty where nothing differs."""
+        """{what: {"new" | "gone": lines}}, empty where nothing differs.
+
+        The kernel frees BPF programs and maps some time after their last user: that an earlier cluster's are gone is
+        no difference.
+        """
         found = {}
         for what, before in self.whole.items():
             after = later.whole[what]
-            if before != after:
-                found[what] = {"new": sorted(after - before), "gone": sorted(before - after)}
+            gone = before - after if what not in NEXT_ID else frozenset()
+            if gone or after - before:
+                found[what] = {"new": sorted(after - before), "gone": sorted(gone)}
         return found
 
 
@@ -131,10 +136,18 @@ def running(place: Place, program: str) -> set[int]:
     return {pid for pid in processes(place) if command(pid).partition(" ")[0].endswith(f"/{program}")}
 
 
-def namespaces(pids: set[int]) -> set[str]:
-    """The kernel namespaces in which these processes are and the reader is not."""
-    found = {link for pid in pids for link in links(f"/proc/{pid}/ns")}
-    return found - set(links("/proc/self/ns"))
+@dataclass(frozen=True)
+class Own:
+    """Kernel namespaces in which only a cluster's processes were, at a time in seconds since the machine's start."""
+
+    namespaces: frozenset[str]
+    moment: float
+
+
+def own(place: Place) -> Own:
+    """Those of the cluster that is up."""
+    found = {link for pid in processes(place) for link in links(f"/proc/{pid}/ns")}
+    return Own(frozenset(found - set(links("/proc/self/ns"))), time.clock_gettime(time.CLOCK_BOOTTIME))
 
 
 def links(folder: str) -> Iterator[str]:
@@ -145,10 +158,21 @@ def links(folder: str) -> Iterator[str]:
             continue
 
 
-def in_use(wanted: set[str]) -> set[str]:
-    """Those of the namespaces that any process of the machine is still in."""
-    everywhere = {link for folder in Path("/proc").glob("[0-9]*/ns") for link in links(str(folder))}
-    return wanted & everywhere
+def in_use(mine: Own) -> set[str]:
+    """Those in which a process of then still is. The kernel gives their numbers to other work's namespaces again, so
+    later processes do not count; the control groups, which are empty, tell of those.
+    """
+    old = [folder for folder in Path("/proc").glob("[0-9]*") if began(folder) < mine.moment]
+    return {link for folder in old for link in links(f"{folder}/ns")} & mine.namespaces
+
+
+def began(process: Path) -> float:
+    """Seconds since the machine's start (proc_pid_stat(5), field 22); never, of one that is gone."""
+    try:
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return float("inf")
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def command(pid: int) -> str:
