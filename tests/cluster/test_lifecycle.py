@@ -22,7 +22,9 @@ from .machine import groups, lifecycle, needs
 from .machine.place import CHECKOUT, Place
 from .traces import Own, Traces
 
-START = "import sys; from pathlib import Path; from tests.cluster.machine import lifecycle; "
+START = "import signal, sys; from pathlib import Path; from tests.cluster.machine import lifecycle; "
+# Started in the background, a shell's children ignore the signal.
+START += "signal.signal(signal.SIGINT, signal.default_int_handler); "
 START += "from tests.cluster.machine.place import Place; "
 START += "lifecycle.up(Place(cache=Path(sys.argv[1]), run=Path(sys.argv[2])))"
 
