@@ -184,7 +184,7 @@ def _item(item: Item) -> dict[str, Any]:
         "title": item.title,
         "context": item.context,
         "status": item.status,
-        "files": item.files,
+        "files": {name: digest for name, digest in item.files.items() if name.endswith(".csv")},  # of the specification
         "spec": report.spec.to_dict() if report is not None else None,
         "what": item.table.what if item.table is not None else "",
         "findings": [finding.to_dict() for finding in findings] if not item.mitigated else [],

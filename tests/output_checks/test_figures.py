@@ -1,6 +1,7 @@
 """Figures that leave: what a reader can measure in their bytes is the mitigated table and nothing else."""
 
 import io
+import json
 import struct
 import zlib
 
@@ -265,3 +266,5 @@ def test_a_session_writes_a_figure_with_its_table(tmp_path):
     assert session.questions() == []
     folder = session.write(tmp_path / "out")
     assert sorted(p.name for p in folder.iterdir()) == ["output-1.csv", "output-1.png", "outputs.json"]
+    (item,) = json.loads((folder / "outputs.json").read_text())["items"]
+    assert list(item["files"]) == ["output-1.csv"]  # the record is about the table; a picture has no cells to compare
