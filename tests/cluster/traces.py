@@ -2,7 +2,8 @@
 
 Decides where to look. What belongs to the whole machine (mounts, links, routes, rules, settings of the kernel, BPF
 programs) must be equal; of processes, control groups and kernel namespaces only a cluster's own are looked for, because
-other work comes and goes meanwhile.
+other work comes and goes meanwhile. BPF programs tell nobody whose they are: another cluster of the machine must be at
+rest while two readings are compared.
 """
 
 from __future__ import annotations
