@@ -6,6 +6,7 @@ Prints one JSON object {wall: {probe: verdict}}; `test_probes` judges.
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -59,7 +60,7 @@ def one_wall(wall: str, names: list[str], folder: Path, beside: Subject, aimed: 
 
     groups = {} if wall in ("resource limits", "memory limit", "end of everything") else None
     runtime = Weakened(folder / "run", ENVIRONMENT, image=image, groups=groups)
-    ended = endings_without(runtime, folder / wall.replace("/", "")) if set(names) & set(TRIES) else {}
+    ended = endings_without(runtime, folder / "-".join(re.findall("[a-z0-9]+", wall))) if set(names) & set(TRIES) else {}
     if set(names) <= set(TRIES):
         return ended
     plan = make_plan(folder, "one")
@@ -82,7 +83,8 @@ def endings_without(runtime: SandboxRuntime, folder: Path) -> dict[str, str]:
         results = endings(runtime, folder, {})
         return {result.name: f"{result.verdict}: {result.detail}" for result in results}
     finally:
-        for process in processes_with(str(folder)):
+        # The kernel names mounts from the root of their file system, which may lie below ours.
+        for process in processes_with(f"{folder.parent.name}/{folder.name}"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
 
