@@ -60,7 +60,9 @@ def one_wall(wall: str, names: list[str], folder: Path, beside: Subject, aimed: 
 
     groups = {} if wall in ("resource limits", "memory limit", "end of everything") else None
     runtime = Weakened(folder / "run", ENVIRONMENT, image=image, groups=groups)
-    ended = endings_without(runtime, folder / "-".join(re.findall("[a-z0-9]+", wall))) if set(names) & set(TRIES) else {}
+    ended = (
+        endings_without(runtime, folder / "-".join(re.findall("[a-z0-9]+", wall))) if set(names) & set(TRIES) else {}
+    )
     if set(names) <= set(TRIES):
         return ended
     plan = make_plan(folder, "one")
