@@ -75,7 +75,9 @@ class PatientTransport(httpx.HTTPTransport):
         until = time.monotonic() + SECONDS
         while True:
             answer = super().handle_request(request)
-            if answer.status_code not in AWAY or time.monotonic() > until:
+            # What did not start stays so; the person starts it anew.
+            did_not_start = "/hub/spawn-pending/" in request.url.path
+            if answer.status_code not in AWAY or did_not_start or time.monotonic() > until:
                 return answer
             said = words(answer.read().decode(errors="replace"))
             assert said, (request.url, answer.status_code)

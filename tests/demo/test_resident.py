@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -85,8 +86,9 @@ def up(settings: Settings, end: Callable[[Terminal], None]) -> Iterator[Terminal
         assert terminal.exit_code() == 0, terminal.text[-2000:]
         assert "Traceback" not in terminal.text
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(terminal.pid, 9)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError, AssertionError):
+            os.kill(terminal.pid, signal.SIGTERM)
+            terminal.exit_code()
         if terminal.screen >= 0:
             terminal.close()
 
