@@ -39,7 +39,7 @@ class Terminal:
     """A program at a terminal of its own."""
 
     def __init__(self, settings: Settings) -> None:
-        self.text = ""
+        self.text, self.ended = "", False
         self.pid, self.screen = pty.fork()
         if self.pid == 0:
             command = [sys.executable, "-m", "tre.cli.main", "up", "--demo"]
@@ -72,6 +72,7 @@ class Terminal:
                     self.text += os.read(self.screen, 65536).decode(errors="replace")
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                self.ended = True
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.05)
         raise AssertionError(f"it does not end: {self.text[-2000:]}")
@@ -86,7 +87,7 @@ def up(settings: Settings, end: Callable[[Terminal], None]) -> Iterator[Terminal
         assert terminal.exit_code() == 0, terminal.text[-2000:]
         assert "Traceback" not in terminal.text
     finally:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError, AssertionError):
+        if not terminal.ended:
             os.kill(terminal.pid, signal.SIGTERM)
             terminal.exit_code()
         if terminal.screen >= 0:
