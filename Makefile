@@ -13,7 +13,7 @@ ORDINARY := $(BIN)/python -m tre.stack.ordinary --
 # What root becomes can only be tried by root.
 AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
 
-.PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down check bench lock clean
+.PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down check peers bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,11 +70,16 @@ check: install ## ruff, mypy --strict, import-linter, documentation
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: install ## ratios measured side by side, as JSON and a page in docs/
+peers: install ## the programs that disclosure control is measured beside, in an environment of their own
+	@test -x build/peers/bin/python || $(PYTHON) -m venv build/peers
+	@build/peers/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/peers.lock
+
+bench: peers ## ratios measured side by side, as JSON and a page in docs/
 	@$(BIN)/python -m tests.bench
 
 lock: ## resolve the lock files again (needs uv)
 	@cd requirements && $(LOCK) build.in -o build.lock && $(LOCK) platform.in -o platform.lock && $(LOCK) dev.in -o dev.lock
+	@cd requirements && $(LOCK) peers.in -o peers.lock
 	@cd images/workspace && $(LOCK) requirements.in -o requirements.lock
 
 clean: ## remove what install made

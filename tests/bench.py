@@ -23,7 +23,7 @@ MODULES = (
     "tests.data.bench_extract",
     "tests.outputs.bench_lists",
     "tests.outputs.bench_checks",
-    "tests.output_checks.bench",
+    "tests.output_checks.bench_rows",
 )
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FOUND, PAGE = DOCS / "benchmarks.json", DOCS / "benchmarks.md"

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+STORE = HERE / "bench.json"
 DOCS = HERE.parents[1] / "docs" / "output-checks.md"
 NOTE = """Ratios are side by side in one run. Import,
 audits and compare are processor time of one thread. Protected tables of ours also withstand lone contributors over all
@@ -323,13 +324,19 @@ def main():
         kind, *rest = options.one
         print("JSON " + json.dumps(globals()[f"own_{kind}"](*rest)))
         return
-    store = HERE / "bench.json"
     if not options.docs:
-        found = json.loads(store.read_text(encoding="utf-8")) if store.exists() else {}
-        for name, value in measure(options, set(options.only)):
-            found[name] = value
-            store.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    write_docs(json.loads(store.read_text(encoding="utf-8")))
+        keep(options, set(options.only))
+    write_docs(json.loads(STORE.read_text(encoding="utf-8")))
+
+
+def keep(options, parts):
+    """Measures the parts and keeps what was found, item by item; returns all that is known."""
+    found = json.loads(STORE.read_text(encoding="utf-8")) if STORE.exists() else {}
+    for name, value in measure(options, parts):
+        found[name] = value
+        STORE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_docs(found)
+    return found
 
 
 if __name__ == "__main__":
