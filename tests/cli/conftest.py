@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from tests.fixtures.folders import free_port
 from tests.fixtures.people import PASSWORD, People
 from tests.fixtures.workspaces import Desk
 from tre.api.app import public_app
@@ -21,6 +20,7 @@ from tre.credentials.uses import Sealer
 from tre.outputs.content import ContentStore
 from tre.people import service
 from tre.settings import Settings
+from tre.stack.ports import free_ports
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def live(desk: Desk, secrets: Secrets, settings: Settings, tmp_path: Path) -> It
     service.give_role(platform.db, desk.people.admin, username="zoe", role=service.Role.administrator)
     password_file = tmp_path / "password"
     password_file.write_text(PASSWORD + "\n")
-    port = free_port()
+    port = free_ports(1)
     server = uvicorn.Server(uvicorn.Config(public_app(platform), port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -42,6 +42,8 @@ class Terminal:
         self.text, self.ended = "", False
         self.pid, self.screen = pty.fork()
         if self.pid == 0:
+            # The tests may run under nohup, and what is ignored is inherited.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             command = [sys.executable, "-m", "tre.cli.main", "up", "--demo"]
             os.execve(command[0], command, environment(settings))
 

@@ -19,28 +19,19 @@ from tre.door.guard.signin import SignIn
 from tre.door.internal_api import read_secret
 from tre.door.places import Places
 from tre.settings import Settings
+from tre.stack.platform import PORTS
+from tre.stack.ports import free_ports
 from tre.workspaces.plan import DoorLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKSPACE_BIN = ROOT / ".workspace-env" / "bin"
 TOKEN = "bare-jupyter-token-for-tests-0123456789"
-PORTS = 5
 
 
 def door_settings(prefix: str = "tre-door-") -> Settings:
     """Settings on a new short folder with five free ports in a row."""
     folder = Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
-    return Settings(state=folder / "state", run=folder / "run", port=free_ports())
-
-
-def free_ports() -> int:
-    for _ in range(200):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = int(probe.getsockname()[1])
-        if first + PORTS < 65536 and all(is_free(first + offset) for offset in range(PORTS)):
-            return first
-    raise RuntimeError("no five free ports in a row")
+    return Settings(state=folder / "state", run=folder / "run", port=free_ports(PORTS))
 
 
 def is_free(port: int) -> bool:

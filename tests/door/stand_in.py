@@ -5,6 +5,7 @@ import json
 import os
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ class Server:
 
     def __init__(self, app: web.Application, site: Callable[[web.AppRunner], web.BaseSite]) -> None:
         self.loop = asyncio.new_event_loop()
-        self._started = threading.Event()
+        self._started: Future[None] = Future()
         self._app, self._site = app, site
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-        assert self._started.wait(10)
+        self._started.result(60)
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -31,9 +32,13 @@ class Server:
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
         runner = web.AppRunner(self._app, access_log=None, shutdown_timeout=0.1)
-        self.loop.run_until_complete(runner.setup())
-        self.loop.run_until_complete(self._site(runner).start())
-        self._started.set()
+        try:
+            self.loop.run_until_complete(runner.setup())
+            self.loop.run_until_complete(self._site(runner).start())
+        except OSError as error:
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
         self.loop.run_forever()
         self.loop.run_until_complete(runner.cleanup())
 

@@ -5,10 +5,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.door.parts import ROOT, Process, free_ports, is_free, wait_for
+from tests.door.parts import ROOT, Process, is_free, wait_for
 from tre.door.hub import traefik_static
 from tre.door.places import Places
 from tre.settings import Settings
+from tre.stack.platform import PORTS
+from tre.stack.ports import free_ports
 
 SITE = next((Path(sys.prefix) / "lib").glob("python3*/site-packages"))
 #: The workspace's environment has no JupyterHub: the platform's is looked into last.
@@ -20,7 +22,7 @@ class PlainHub:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tre-plain-", dir="/tmp"))
-        settings = Settings(state=self.folder / "state", run=self.folder / "run", port=free_ports())
+        settings = Settings(state=self.folder / "state", run=self.folder / "run", port=free_ports(PORTS))
         self.places = Places(settings)
         self.places.prepare()
         self.url = f"http://127.0.0.1:{self.places.public_port}"

@@ -34,16 +34,9 @@ class Running:
         return psutil.Process(self.child.pid).children(recursive=True)
 
 
-def settings_with_free_ports() -> Settings:
-    while True:
-        found = new_settings()
-        if found.port + PORTS < 65536 and not any(accepts_port(found.port + more) for more in range(PORTS)):
-            return found
-
-
 @pytest.fixture(scope="module")
 def up() -> Iterator[Running]:
-    settings = settings_with_free_ports()
+    settings = new_settings()
     log = settings.state.parent / "up.log"
     with log.open("wb") as output:
         child = subprocess.Popen(

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,7 @@ from tre.demo.cast import Account
 from tre.errors import TreError, Unavailable
 from tre.settings import Settings
 from tre.stack.platform import PORTS
+from tre.stack.ports import free_ports
 
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -94,16 +93,6 @@ class Stage:
         account = self.accounts[username]
         arguments = ("login", "--username", username, "--password-file", "-", "--totp", account.next_code())
         self.tre(username, *arguments, stdin=account.password)
-
-
-def free_ports(count: int) -> int:
-    """The first of `count` neighbouring loopback ports that nobody listens on now."""
-    for first in random.SystemRandom().sample(range(20000, 32000, count), 200):
-        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
-    raise Unavailable(f"There are no {count} free ports.", hint="Stop what listens on loopback ports, or try again.")
 
 
 @contextlib.contextmanager

@@ -28,7 +28,10 @@ SUPERUSER = "postgres"
 
 @dataclass(frozen=True)
 class Server:
-    """One server. `hba` are the (database, role) pairs that may log in; nobody else. `durable=False` is for tests."""
+    """One server. `hba` are the (database, role) pairs that may log in; nobody else.
+
+    `durable=False` is for tests: what was written may be lost, and no autovacuum holds on to a database that is to go.
+    """
 
     name: str
     data: Path
@@ -65,6 +68,7 @@ def configuration(server: Server) -> dict[str, str]:
         "fsync": "on" if server.durable else "off",
         "full_page_writes": "on" if server.durable else "off",
         "synchronous_commit": "on" if server.durable else "off",
+        "autovacuum": "on" if server.durable else "off",
         "jit": "off",
         "timezone": "UTC",
         "log_timezone": "UTC",
