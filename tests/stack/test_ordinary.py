@@ -25,19 +25,19 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 def test_the_view_as_a_whole():
     view = View(
         bwrap=Path("/b/bwrap"),
-        system=(Path("/usr"), Path("/etc")),
+        system=(Path("/usr"), Path("/etc/ssl")),
         links=(("usr/bin", Path("/bin")),),
         read_only=(Path("/root/python"), Path("/src/tre")),
         writable=(Path("/root/state/tre"), Path("/tmp/run")),
-        passwd_fd=5,
-        group_fd=6,
+        files=((Path("/etc/passwd"), 5), (Path("/etc/hosts"), 6)),
         folder=Path("/src/tre"),
     )
     assert view.arguments() == [
         *("/b/bwrap", "--die-with-parent", "--tmpfs", "/"),
-        *("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc", "/etc", "--symlink", "usr/bin", "/bin"),
-        *("--perms", "0644", "--ro-bind-data", "5", "/etc/passwd"),
-        *("--perms", "0644", "--ro-bind-data", "6", "/etc/group"),
+        *("--perms", "0755", "--dir", "/etc"),
+        *("--ro-bind", "/usr", "/usr", "--ro-bind", "/etc/ssl", "/etc/ssl", "--symlink", "usr/bin", "/bin"),
+        *("--perms", "0644", "--file", "5", "/etc/passwd"),
+        *("--perms", "0644", "--file", "6", "/etc/hosts"),
         *("--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--bind", "/sys", "/sys"),
         *("--perms", "1777", "--tmpfs", "/tmp"),
         *("--perms", "0755", "--dir", "/root", "--perms", "0755", "--dir", "/src"),
@@ -112,6 +112,21 @@ def test_nothing_of_root_remains(place: dict[str, str]):
 
 
 @as_root
+def test_a_new_account_of_the_machine_takes_nothing_away(place: dict[str, str]):
+    """The machine replaces /etc/passwd by another file, as `useradd` does; here with the same content."""
+    passwd = Path("/etc/passwd")
+    script = "id -un; read _; id -un; wc -c < /etc/hosts"
+    command = [sys.executable, "-m", "tre.stack.ordinary", "--", "/bin/sh", "-c", script]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=ordinary.CHECKOUT, env=place) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "tre\n"
+        shutil.copy2(passwd, "/etc/passwd.tre-test")
+        os.replace("/etc/passwd.tre-test", passwd)
+        out, _ = process.communicate("go\n", timeout=60)
+    assert out.split() == ["tre", str(Path("/etc/hosts").stat().st_size)]
+
+
+@as_root
 @pytest.mark.parametrize(
     "attack",
     [
@@ -143,8 +158,8 @@ def test_what_the_command_needs_is_there(place: dict[str, str]):
     assert done.returncode == 0, done.stderr
     name, *private = done.stdout.split()
     assert name == "tre"
-    checkout = {ROOT.parts[2]} if ROOT.parts[1] == "tmp" else set()  # a clone in /tmp is bound there
-    assert set(private) - checkout == {"home", "only-inside"}
+    bound = {path.parts[2] for path in (ROOT, Path(place["TRE_STATE"])) if path.parts[1] == "tmp"}
+    assert set(private) == {"home", "only-inside"} | bound
     assert Path(place["TRE_STATE"], "a").stat().st_uid == ORDINARY_UID
     assert Path(place["TRE_STATE"]).stat().st_mode & 0o777 == 0o700
     assert not Path("/tmp/only-inside").exists()

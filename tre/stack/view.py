@@ -1,11 +1,13 @@
 """The mount view in which root's command runs as an ordinary user: bubblewrap's arguments as one pure function.
 
-Decides what of the machine is visible: system folders read-only, the checkout read-only except its `build`, the state
-and run folders, an empty private /tmp, nothing of people's homes. Leaves making folders and running to `ordinary`.
+Decides what of the machine is visible: system folders read-only, copies of the files that lie in /etc itself, the
+checkout read-only except its `build`, the state and run folders, an empty private /tmp, nothing of people's homes.
+Leaves making folders and running to `ordinary`.
 """
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,31 +16,36 @@ from pathlib import Path
 ORDINARY_UID = 64321
 ORDINARY_NAME = "tre"
 HOME = "/tmp/home"  # noqa: S108 (the view's own, private /tmp)
-SYSTEM_FOLDERS = tuple(Path(f"/{name}") for name in ("usr", "lib", "lib32", "lib64", "bin", "sbin", "etc"))
+SYSTEM_FOLDERS = tuple(Path(f"/{name}") for name in ("usr", "lib", "lib32", "lib64", "bin", "sbin"))
+ETC = Path("/etc")
 
 
 @dataclass(frozen=True)
 class View:
-    """What to show. Paths are absolute; `read_only` and `writable` exist; later ones cover earlier ones."""
+    """What to show. Paths are absolute; `read_only` and `writable` exist; later ones cover earlier ones.
+
+    `files` are copied from their descriptors. A file that was bound instead would be gone from the view as soon as the
+    machine replaces it, as every new account does with /etc/passwd.
+    """
 
     bwrap: Path
     system: tuple[Path, ...]
     links: tuple[tuple[str, Path], ...]
     read_only: tuple[Path, ...]
     writable: tuple[Path, ...]
-    passwd_fd: int
-    group_fd: int
+    files: tuple[tuple[Path, int], ...]
     folder: Path
 
     def arguments(self) -> list[str]:
         """The whole bubblewrap command line up to and with the closing `--`."""
         args = [str(self.bwrap), "--die-with-parent", "--tmpfs", "/"]
+        args += ["--perms", "0755", "--dir", str(ETC)]
         for path in self.system:
             args += ["--ro-bind", str(path), str(path)]
         for target, path in self.links:
             args += ["--symlink", target, str(path)]
-        args += ["--perms", "0644", "--ro-bind-data", str(self.passwd_fd), "/etc/passwd"]
-        args += ["--perms", "0644", "--ro-bind-data", str(self.group_fd), "/etc/group"]
+        for path, descriptor in self.files:
+            args += ["--perms", "0644", "--file", str(descriptor), str(path)]
         # /proc as a bind: the kernel refuses a new proc in a nested user namespace where the outer one is covered.
         args += ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--bind", "/sys", "/sys"]
         args += ["--perms", "1777", "--tmpfs", "/tmp"]  # noqa: S108
@@ -61,9 +68,22 @@ def parents(paths: Iterable[Path]) -> list[Path]:
 
 def system_folders() -> tuple[tuple[Path, ...], tuple[tuple[str, Path], ...]]:
     """(folders to bind, symbolic links to repeat) of this machine: /bin is a link to usr/bin on most."""
-    present = [path for path in SYSTEM_FOLDERS if path.exists()]
+    present = [path for path in (*SYSTEM_FOLDERS, *sorted(ETC.iterdir())) if path.is_symlink() or path.is_dir()]
     links = tuple((str(path.readlink()), path) for path in present if path.is_symlink())
     return tuple(path for path in present if not path.is_symlink()), links
+
+
+def system_files() -> dict[Path, bytes]:
+    """The files of /etc that everybody may read, with the ordinary user among the accounts."""
+    found = {path: path.read_bytes() for path in sorted(ETC.iterdir()) if is_public_file(path)}
+    passwd, group = ETC / "passwd", ETC / "group"
+    found[passwd], found[group] = account_files(found[passwd].decode(), found[group].decode())
+    return found
+
+
+def is_public_file(path: Path) -> bool:
+    mode = path.lstat().st_mode
+    return stat.S_ISREG(mode) and bool(mode & stat.S_IROTH)
 
 
 def account_files(passwd: str, group: str) -> tuple[bytes, bytes]:
