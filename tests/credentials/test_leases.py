@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.credentials.conftest import login
-from tre.credentials import Secrets
+from tre.credentials import Secrets, projects
 from tre.errors import InvalidInput, NotFound
 from tre.settings import Settings
 
@@ -221,7 +221,7 @@ def test_a_failed_lease_leaves_nothing(secrets: Secrets, project: str):
     with pytest.raises(InvalidInput, match="not possible"):
         secrets.lease(project, "w-7", ttl=10, longest=5)
     ghost = {"database": "p_ghost", "group": "g_ghost", "manager": "m_ghost"}
-    secrets.kv_put("databases/ghost", {**ghost, "folder": str(secrets.settings.data_database)})
+    secrets.kv_put("databases/ghost", {**ghost, "server": projects.where(secrets.settings.data_server)})
     with pytest.raises(InvalidInput):
         secrets.lease("ghost", "w-7")
     assert {held.id for held in secrets.list_leases()} == before

@@ -20,7 +20,7 @@ from tre.credentials import Secrets, keys, policies
 from tre.credentials.client import connect, translate
 from tre.credentials.files import read_secret, write_secret
 from tre.errors import Broken, Conflict, InvalidInput, NotFound, TreError, Unavailable
-from tre.settings import Settings
+from tre.settings import PostgresServer, Settings
 from tre.stack import openbao, process
 
 
@@ -287,7 +287,7 @@ def test_policies_as_whole_objects():
         "renewable": True,
         "token_explicit_max_ttl": 604800,
     }
-    assert policies.database_connection("p_1", "m_1", "pw", "/r/pg") == {
+    assert policies.database_connection("p_1", "m_1", "pw", PostgresServer("/r/pg")) == {
         "plugin_name": "postgresql-database-plugin",
         "connection_url": "postgresql://{{username}}:{{password}}@/p_1?host=/r/pg",
         "username": "m_1",

@@ -117,6 +117,12 @@ def token_maker(platform: Platform) -> MakeToken:
     return make
 
 
+@router.get("/intake-key", dependencies=[only(Client.intake)])
+def intake_key(platform: PlatformHere) -> dict[str, str]:
+    """The public key of intake tokens, for an intake that shares no disk with us."""
+    return {"pem": platform.secrets.public_pem(INTAKE_KEY)}
+
+
 @router.post("/workspaces", status_code=201, dependencies=[only(Client.hub)])
 def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
     """The launch plan, its intake token included. The gate is evaluated now."""

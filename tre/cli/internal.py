@@ -1,9 +1,11 @@
-"""The internal API for commands that run on the machine itself, as the platform's own user."""
+"""The internal API for commands that run beside it: on the machine as the platform's own user, or in its pod."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from tre.door.places import Places
 from tre.errors import Unavailable, error_of
 from tre.settings import Settings
 
@@ -15,8 +17,10 @@ def internal_call(method: str, path: str, body: Any = None) -> Any:
     settings = Settings.load()
     try:
         token = settings.secret_file("internal-machine.token").read_text().strip()
-        transport = httpx.HTTPTransport(uds=str(settings.internal_socket))
-        with httpx.Client(transport=transport, base_url="http://internal", timeout=60) as client:
+        address = Places(settings).internal
+        transport = httpx.HTTPTransport(uds=str(address) if isinstance(address, Path) else None)
+        base = "http://internal" if isinstance(address, Path) else address
+        with httpx.Client(transport=transport, base_url=base, timeout=60) as client:
             response = client.request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
     except (OSError, httpx.HTTPError) as error:
         raise Unavailable(

@@ -1,4 +1,4 @@
-"""The way to the secrets server: hvac over a Unix socket, its errors translated to ours.
+"""The way to the secrets server: hvac over a Unix socket or TLS, its errors translated to ours.
 
 Decides how long we wait and which failure is which. Leaves what is asked to `server`.
 """
@@ -20,6 +20,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 from tre.errors import Conflict, InvalidInput, NotFound, TreError, Unavailable
+from tre.settings import SecretsServer
 
 SCHEME = "http+unix://"
 SECONDS = 15.0
@@ -66,14 +67,21 @@ class SocketAdapter(HTTPAdapter):
         return request.path_url
 
 
-def connect(path: Path, token: str = "") -> hvac.Client:
-    """A client of the server that listens at `path`. Nothing of the environment is used (VAULT_TOKEN, proxies)."""
+def connect(server: Path | SecretsServer, token: str = "") -> hvac.Client:
+    """A client of the server that listens at a socket or a URL. Nothing of the environment is used (VAULT_TOKEN,
+    VAULT_CACERT, proxies).
+    """
     session = requests.Session()
     session.trust_env = False
     session.mount(SCHEME, SocketAdapter())
-    url = SCHEME + quote(str(path), safe="")
+    verify: bool | str = True
+    if isinstance(server, Path):
+        url = SCHEME + quote(str(server), safe="")
+    else:
+        url, verify = server.url, server.ca or True
+    session.verify = verify
     # Made with some token, or hvac would take one from the environment or a file.
-    client = hvac.Client(url=url, token="none", session=session, timeout=SECONDS)  # noqa: S106
+    client = hvac.Client(url=url, token="none", session=session, timeout=SECONDS, verify=verify)  # noqa: S106
     client.token = token or None
     return client
 

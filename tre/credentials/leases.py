@@ -53,7 +53,7 @@ def issue(server: Server, database: str, project: str, workspace: str, ttl: int,
     made = server.post("lease a login", f"auth/token/create/{TOKEN_ROLE}", token)["auth"]
     try:
         with translated("lease a login"):
-            found = connect(server.socket, made["client_token"]).secrets.database.generate_credentials(database)
+            found = connect(server.address, made["client_token"]).secrets.database.generate_credentials(database)
         lease_id = f"{made['accessor']}:{found['lease_id']}"
         data = found["data"]
         return Lease(lease_id, database, data["username"], data["password"], renew(server, lease_id, ttl))

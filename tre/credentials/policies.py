@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tre.settings import PostgresServer
+
 KV_MOUNT = "kv"
 APP_ROLE = "control-plane"
 TOKEN_ROLE = "workspace"  # noqa: S105 (a name)
@@ -144,11 +146,13 @@ def database_role(database: str, group: str, *, default_ttl: int, max_ttl: int) 
     }
 
 
-def database_connection(database: str, manager: str, password: str, socket_folder: str) -> dict[str, Any]:
+def database_connection(database: str, manager: str, password: str, server: PostgresServer) -> dict[str, Any]:
     """The secrets server's connection to one project database, as the project's own manager."""
+    options = {"host": server.host, **server.options()}
+    query = "&".join(f"{name}={value}" for name, value in options.items())
     return {
         "plugin_name": "postgresql-database-plugin",
-        "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@/{database}?host={socket_folder}",
+        "connection_url": f"postgresql://{{{{username}}}}:{{{{password}}}}@/{database}?{query}",
         "username": manager,
         "password": password,
         "password_authentication": "scram-sha-256",

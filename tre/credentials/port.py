@@ -6,10 +6,12 @@ Decides nothing: names the operations there are. The rest of the platform uses `
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 from typing import Any
 
 from tre.credentials import keys, leases, projects
 from tre.credentials.leases import Held, Lease
+from tre.credentials.login import AppRoleLogin, KubernetesLogin
 from tre.credentials.projects import ProjectDatabase
 from tre.credentials.server import Server
 from tre.settings import Settings
@@ -31,7 +33,11 @@ class Secrets:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Secrets:
-        return cls(settings, Server(settings.openbao_socket, settings.secret_file(LOGIN_FILE)))
+        """On one machine by the pair in a file, on a cluster as its service account."""
+        address = settings.openbao
+        if isinstance(address, Path):
+            return cls(settings, Server(address, AppRoleLogin(settings.secret_file(LOGIN_FILE))))
+        return cls(settings, Server(address, KubernetesLogin.of(address)))
 
     # Signing: `key` is one of policies.SIGNING_KEYS.
 

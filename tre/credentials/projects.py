@@ -21,7 +21,7 @@ from tre.credentials import leases, policies
 from tre.credentials.files import new_password, scram_verifier
 from tre.credentials.server import Server
 from tre.errors import Broken, Conflict, NotFound, Unavailable
-from tre.settings import Settings
+from tre.settings import PostgresServer, Settings
 
 ADMIN = "tre_admin"
 LEASE_SECONDS = 3600
@@ -54,18 +54,22 @@ def prepare(settings: Settings, server: Server, project: str) -> ProjectDatabase
     with connected(settings, found.database) as db:
         run(db, database_grants(found))
     connect_secrets_server(settings, server, found, password)
-    server.put_value(f"databases/{project}", {**asdict(found), "folder": str(settings.data_database)})
+    server.put_value(f"databases/{project}", {**asdict(found), "server": where(settings.data_server)})
     return found
 
 
 def prepared(settings: Settings, server: Server, project: str) -> ProjectDatabase:
-    """The names, with the secrets server's connection made again where the server's sockets lie elsewhere by now.
+    """The names, with the secrets server's connection made again where the data server is elsewhere by now.
 
     So it is after a restore to another folder, and after a `prepare` that was broken off.
     """
     found = names(server, project)
     record = server.get_value(f"databases/{project}") or {}
-    return found if record.get("folder") == str(settings.data_database) else prepare(settings, server, project)
+    return found if record.get("server") == where(settings.data_server) else prepare(settings, server, project)
+
+
+def where(server: PostgresServer) -> str:
+    return f"{server.host}:{server.port}"
 
 
 def keep_names(server: Server, project: str) -> ProjectDatabase:
@@ -82,8 +86,7 @@ def keep_names(server: Server, project: str) -> ProjectDatabase:
 def connect_secrets_server(settings: Settings, server: Server, found: ProjectDatabase, password: str) -> None:
     """Hand the manager over: after the rotation nobody but the secrets server knows its password."""
     what = "connect the secrets server to a project's database"
-    folder = str(settings.data_database)
-    connection = policies.database_connection(found.database, found.manager, password, folder)
+    connection = policies.database_connection(found.database, found.manager, password, settings.data_server)
     server.post(what, f"database/config/{found.database}", connection)
     server.post(what, f"database/rotate-root/{found.database}", {})
     role = policies.database_role(

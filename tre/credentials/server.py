@@ -1,11 +1,10 @@
 """Our session at the secrets server: signed in when first needed and again when the token is gone.
 
-Decides when to sign in. Leaves what is asked to `keys`, `leases` and `projects`.
+Decides when to sign in. Leaves how to `login` and what is asked to `keys`, `leases` and `projects`.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,8 @@ from hvac import exceptions
 
 from tre.credentials import policies
 from tre.credentials.client import connect, translated
-from tre.credentials.files import read_secret
+from tre.credentials.login import Login
+from tre.settings import SecretsServer
 
 Answer = TypeVar("Answer")
 
@@ -24,10 +24,10 @@ Answer = TypeVar("Answer")
 class Server:
     """The control plane's session. One object serves all threads of a process."""
 
-    def __init__(self, socket: Path, login_file: Path) -> None:
-        self.socket = socket
-        self.login_file = login_file
-        self.client = connect(socket)
+    def __init__(self, address: Path | SecretsServer, login: Login) -> None:
+        self.address = address
+        self.login = login
+        self.client = connect(address)
         self.lock = threading.Lock()
         self.signed_in = False
 
@@ -49,9 +49,7 @@ class Server:
         with self.lock:
             if self.client.token != old_token:
                 return
-            login = json.loads(read_secret(self.login_file))
-            fresh = connect(self.socket)
-            self.client.token = fresh.auth.approle.login(login["role_id"], login["secret_id"])["auth"]["client_token"]
+            self.client.token = self.login.sign_in(connect(self.address))
             self.signed_in = True
 
     def post(self, what: str, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def internal_api() -> InternalApi:
     global _api
     if _api is None:
         places = Places(Settings.load())
-        _api = InternalApi(places.settings.internal_socket, read_secret(places.secret("internal-hub.token")))
+        _api = InternalApi(places.internal, read_secret(places.secret("internal-hub.token")))
     return _api
 
 

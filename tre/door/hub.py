@@ -95,11 +95,10 @@ def hub_settings(
 
 
 def addresses(places: Places) -> dict[str, str]:
-    loopback = f"http://127.0.0.1:{places.hub_port}"
     return {
-        "bind_url": f"http://127.0.0.1:{places.public_port}",
-        "hub_bind_url": loopback,
-        "hub_connect_url": loopback,
+        "bind_url": f"http://{places.listen}:{places.public_port}",
+        "hub_bind_url": f"http://{places.listen}:{places.hub_port}",
+        "hub_connect_url": f"http://{places.host('hub')}:{places.hub_port}",
     }
 
 

@@ -3,7 +3,8 @@
 Decides who speaks by two things that must agree: the socket, of which each workspace sees its own alone, and a token
 signed for that workspace. Offers `POST /requests`, `GET /requests`, `GET /requests/{id}` and nothing else. The folder
 of a workspace's socket is the memory: the intake listens for every folder it finds when it starts. The spawner makes
-and removes them over `run/intake.sock` (`PUT`, `DELETE /workspaces/{id}`).
+and removes them over `run/intake.sock` (`PUT`, `DELETE /workspaces/{id}`). On a cluster there is one port for all: the
+token alone names the workspace, and each is counted by itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from aiohttp import web
 
 from tre.door import tokens
+from tre.door.guard.routes import write_private
 from tre.door.internal_api import InternalApi, read_secret
 from tre.door.listening import open_private_site, run, told, until_signal
 from tre.door.places import Places
@@ -34,6 +36,8 @@ log = logging.getLogger("tre.intake")
 
 SOCKET = "intake.sock"
 CONNECTIONS = 16
+CONNECTIONS_OF_ALL = 2048
+KEY_SECONDS = 60.0
 UPLOADS = 2
 CONNECTION_SECONDS = 360.0
 REQUEST = re.compile(r"/requests/([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
@@ -47,18 +51,22 @@ class Dropped(asyncio.Protocol):
 
 
 class Counter:
-    """One workspace's window: its socket, its limits, its submissions."""
+    """One workspace's window: its socket, its limits, its submissions. Without a workspace: that of a whole cluster."""
 
     def __init__(self, workspace_id: str, intake: Intake) -> None:
         self.workspace_id = workspace_id
         self._intake = intake
-        self._uploads = 0
+        self._connections = CONNECTIONS if workspace_id else CONNECTIONS_OF_ALL
+        self._uploads: dict[str, int] = {}
         self._http = web.Server(self.handle, access_log=None, auto_decompress=False, keepalive_timeout=10)
         self._listener: asyncio.Server | None = None
 
     async def open(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         self._listener = await asyncio.get_running_loop().create_unix_server(self._accept, str(path))
+
+    async def listen(self, address: str, port: int) -> None:
+        self._listener = await asyncio.get_running_loop().create_server(self._accept, address, port)
 
     async def close(self) -> None:
         if self._listener:
@@ -67,7 +75,7 @@ class Counter:
 
     def _accept(self) -> asyncio.BaseProtocol:
         """A handler for a new connection, which ends after `CONNECTION_SECONDS` whatever it does."""
-        if len(self._http.connections) >= CONNECTIONS:
+        if len(self._http.connections) >= self._connections:
             return Dropped()
         handler = self._http()
         asyncio.get_running_loop().call_later(CONNECTION_SECONDS, handler.force_close)
@@ -92,7 +100,8 @@ class Counter:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind != "Bearer" or len(request.headers.getall("Authorization")) != 1:
             raise Unauthenticated("Send the intake token as Authorization: Bearer.")
-        return tokens.verify(token, self._intake.key(), workspace_id=self.workspace_id, now=self._intake.clock())
+        workspace_id = self.workspace_id or tokens.named(token)
+        return tokens.verify(token, self._intake.key(), workspace_id=workspace_id, now=self._intake.clock())
 
     async def _answer(self, request: web.BaseRequest, claims: tokens.IntakeClaims) -> web.StreamResponse:
         found = REQUEST.fullmatch(request.raw_path)
@@ -105,15 +114,18 @@ class Counter:
         raise NotFound("There is nothing at this address.", hint="POST or GET /requests, or GET /requests/{id}.")
 
     async def _take(self, request: web.BaseRequest, claims: tokens.IntakeClaims) -> web.StreamResponse:
-        if self._uploads >= UPLOADS:
+        underway = self._uploads.get(claims.workspace_id, 0)
+        if underway >= UPLOADS:
             raise LimitExceeded(
                 f"At most {UPLOADS} submissions arrive at a time.", hint="Wait for them.", code="too_many_requests"
             )
-        self._uploads += 1
+        self._uploads[claims.workspace_id] = underway + 1
         try:
             body = await receive(request, self._intake.store, self._intake.limits)
         finally:
-            self._uploads -= 1
+            self._uploads[claims.workspace_id] -= 1
+            if not self._uploads[claims.workspace_id]:
+                del self._uploads[claims.workspace_id]
         log.info("workspace %s: %d files arrived", self.workspace_id, len(body["files"]))
         return web.json_response(await self._intake.api.submit(claims.workspace_id, body), status=201)
 
@@ -197,8 +209,15 @@ class Intake:
 
 async def serve(places: Places) -> None:
     settings = places.settings
-    api = InternalApi(settings.internal_socket, read_secret(places.secret("internal-intake.token")))
+    api = InternalApi(places.internal, read_secret(places.secret("internal-intake.token")))
     intake = Intake(settings.intake_sockets, places.intake_public_key, ContentStore(settings.content), api)
+    try:
+        await (serve_cluster if settings.cluster else serve_sockets)(places, intake)
+    finally:
+        await api.close()
+
+
+async def serve_sockets(places: Places, intake: Intake) -> None:
     runner = web.AppRunner(intake.admin(), access_log=None)
     await runner.setup()
     try:
@@ -208,7 +227,28 @@ async def serve(places: Places) -> None:
     finally:
         await intake.close_all()
         await runner.cleanup()
-        await api.close()
+
+
+async def serve_cluster(places: Places, intake: Intake) -> None:
+    """One port. The key is asked of the control plane and kept: it changes where the secrets server is made anew."""
+    window = Counter("", intake)
+    keeper = asyncio.create_task(keep_key(places, intake.api))
+    await window.listen(places.listen, places.intake_port)
+    try:
+        await until_signal()
+    finally:
+        keeper.cancel()
+        await window.close()
+
+
+async def keep_key(places: Places, api: InternalApi) -> None:
+    while True:
+        try:
+            write_private(places.intake_public_key, (await api.intake_key()).encode())
+            await asyncio.sleep(KEY_SECONDS)
+        except TreError as error:
+            log.warning("the key was not read: %s", error.message)
+            await asyncio.sleep(1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The door's way to ask the control plane: JSON over `run/internal.sock`, one token per kind of client.
+"""The door's way to ask the control plane: JSON over `run/internal.sock` or a port, one token per kind of client.
 
 Decides how an answer becomes a value or one of our own errors. Leaves every decision about people, projects and budgets
 to the other side. No answer in time is `Unavailable`, never a default.
@@ -22,9 +22,10 @@ TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
 class InternalApi:
     """One client for the life of a process. Make it inside the event loop; close it there."""
 
-    def __init__(self, socket: Path, token: str) -> None:
+    def __init__(self, address: Path | str, token: str) -> None:
+        connector, self._base = way_to(address)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(path=str(socket), limit=32),
+            connector=connector,
             headers={"Authorization": f"Bearer {token}"},
             timeout=TIMEOUT,
         )
@@ -61,6 +62,10 @@ class InternalApi:
         """Nobody uses the workspace: it ends, for this reason."""
         await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/idle", reason=reason)
 
+    async def intake_key(self) -> str:
+        """PEM of the key that intake tokens are signed with."""
+        return str(whole(await self._ask("GET", "/internal/intake-key"))["pem"])
+
     async def submit(self, workspace: str, request: dict[str, Any]) -> Any:
         """What the control plane says of the request it took in; raises its refusal."""
         return await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/requests", **request)
@@ -73,7 +78,7 @@ class InternalApi:
     async def _ask(self, method: str, path: str, **body: Any) -> Any:
         try:
             async with self._session.request(
-                method, f"http://internal{path}", json=body if method == "POST" else None, allow_redirects=False
+                method, f"{self._base}{path}", json=body if method == "POST" else None, allow_redirects=False
             ) as response:
                 answer = await response.json(content_type=None) if response.status != 204 else {}
                 status = response.status
@@ -82,6 +87,13 @@ class InternalApi:
         if not 200 <= status < 300 or not isinstance(answer, dict | list):
             raise errors.error_of(status, answer)
         return answer
+
+
+def way_to(address: Path | str, limit: int = 32) -> tuple[aiohttp.BaseConnector, str]:
+    """How to connect to a neighbour's socket or URL, and what stands before every path. Inside the event loop."""
+    if isinstance(address, Path):
+        return aiohttp.UnixConnector(path=str(address), limit=limit), "http://neighbour"
+    return aiohttp.TCPConnector(limit=limit), address
 
 
 def whole(answer: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ import uvloop
 from aiohttp import web
 
 from tre.door.places import Places
-from tre.errors import TreError
+from tre.errors import TreError, Unauthenticated
 from tre.settings import Settings
 
 
@@ -26,6 +27,20 @@ async def told(request: web.Request, handler: Any) -> web.StreamResponse:
     except TreError as error:
         return web.json_response(error.as_dict(), status=error.http_status)
     return answer
+
+
+def token_asked(token: str) -> Any:
+    """A middleware that admits who shows the token."""
+
+    @web.middleware
+    async def asked(request: web.Request, handler: Any) -> web.StreamResponse:
+        shown = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+            raise Unauthenticated("This is for the spawner alone.")
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    return asked
 
 
 async def open_private_site(runner: web.AppRunner, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Asking the other processes of the door over their private Unix sockets.
+"""Asking the other processes of the door over their private Unix sockets, or ports with a token.
 
 Decides how an answer becomes nothing, or one of our errors. The guard and the intake both answer errors as
 `{"error": {...}}`.
@@ -11,23 +11,25 @@ from typing import Any
 
 import aiohttp
 
+from tre.door.internal_api import way_to
 from tre.errors import Unavailable, error_of
 
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=3)
 
 
 class Neighbour:
-    def __init__(self, socket: Path, name: str) -> None:
-        self._socket = socket
+    def __init__(self, address: Path | str, name: str, token: str = "") -> None:
+        self._address = address
         self._name = name
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def ask(self, method: str, path: str, body: object = None) -> None:
         """Raises Unavailable where nobody answers, else what the neighbour said."""
-        connector = aiohttp.UnixConnector(path=str(self._socket))
+        connector, base = way_to(self._address)
         try:
             async with (
-                aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as session,
-                session.request(method, f"http://neighbour{path}", json=body) as response,
+                aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=self._headers) as session,
+                session.request(method, f"{base}{path}", json=body) as response,
             ):
                 if response.status < 300:
                     return

@@ -1,7 +1,7 @@
 """Where the door's parts find each other.
 
-Decides ports (the five from the port for people on), files and the names of the door's secrets, all from `Settings`.
-Leaves to `tre.stack` who starts what.
+Decides ports (from the port for people on), files and the names of the door's secrets, all from `Settings`: everything
+on this machine, or each part behind its Service of a cluster. Leaves to who starts the parts what runs where.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from tre.settings import Settings, make_private_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
+LOOPBACK = "127.0.0.1"
+
 #: Random 32 bytes in hex each, made once. The internal API compares `internal-<client>.token`.
 GENERATED_SECRETS = (
+    "guard-admin.token",
     "guard-cookie",
     "hub-cookie",
     "internal-guard.token",
@@ -32,7 +35,16 @@ GENERATED_SECRETS = (
 class Places:
     settings: Settings
 
-    # Loopback ports. Traefik reaches its backends over TCP only.
+    @property
+    def listen(self) -> str:
+        """The address that parts listen on: loopback here, the pod's own on a cluster, where policies say who comes."""
+        return "0.0.0.0" if self.settings.cluster else LOOPBACK  # noqa: S104
+
+    def host(self, part: str) -> str:
+        """Where others find a part: `api`, `hub`, `guard` or `intake`."""
+        return str(getattr(self.settings.cluster.hosts, part)) if self.settings.cluster else LOOPBACK
+
+    # Ports. Traefik reaches its backends over TCP only.
 
     @property
     def public_port(self) -> int:
@@ -56,17 +68,50 @@ class Places:
     def traefik_api_port(self) -> int:
         return self.settings.port + 4
 
+    # Ports that only a cluster has: on one machine these are Unix sockets.
+
+    @property
+    def internal_port(self) -> int:
+        return self.settings.port + 5
+
+    @property
+    def guard_admin_port(self) -> int:
+        return self.settings.port + 6
+
+    @property
+    def intake_port(self) -> int:
+        return self.settings.port + 7
+
+    # Addresses: a URL, or the path of a socket.
+
+    @property
+    def internal(self) -> Path | str:
+        """The internal API."""
+        here = self.settings.internal_socket
+        return f"http://{self.host('api')}:{self.internal_port}" if self.settings.cluster else here
+
+    @property
+    def guard_admin(self) -> Path | str:
+        """Where the guard learns its routes; on a cluster each of the guards behind this name."""
+        here = self.settings.guard_socket
+        return f"http://{self.host('guard')}:{self.guard_admin_port}" if self.settings.cluster else here
+
+    @property
+    def intake_url(self) -> str:
+        """Where a pod submits. In a sandbox it is a socket, and this is empty."""
+        return f"http://{self.host('intake')}:{self.intake_port}" if self.settings.cluster else ""
+
     @property
     def hub_api_url(self) -> str:
-        return f"http://127.0.0.1:{self.hub_port}/hub/api"
+        return f"http://{self.host('hub')}:{self.hub_port}/hub/api"
 
     @property
     def guard_url(self) -> str:
-        return f"http://127.0.0.1:{self.guard_port}"
+        return f"http://{self.host('guard')}:{self.guard_port}"
 
     @property
     def web_url(self) -> str:
-        return f"http://127.0.0.1:{self.web_port}"
+        return f"http://{self.host('api')}:{self.web_port}"
 
     # Files. The folder holds the routes' tokens: 0700.
 

@@ -55,7 +55,7 @@ def traefik_static(places: Places) -> dict[str, Any]:
     """
     allowed = ("allowEncodedHash", "allowEncodedPercent", "allowEncodedQuestionMark", "allowEncodedSemicolon")
     people = {
-        "address": f"127.0.0.1:{places.public_port}",
+        "address": f"{places.listen}:{places.public_port}",
         "http": {
             "encodedCharacters": dict.fromkeys(allowed, True),
             "middlewares": ["tre-headers@file", "tre-away@file"],

@@ -31,7 +31,7 @@ class SandboxSpawner(Spawner):  # type: ignore[misc]
         super().__init__(**kwargs)
         self.places = Places(Settings.load())
         self.runtime = SandboxRuntime(self.places.workspaces, ROOT / ".workspace-env")
-        self.guard = Neighbour(self.places.settings.guard_socket, "the guard")
+        self.guard = Neighbour(self.places.guard_admin, "the guard")
         self.intake = Neighbour(self.places.intake_admin, "the intake")
         self.workspace: dict[str, Any] = {}
         self.ended = ""

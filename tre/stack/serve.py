@@ -1,7 +1,7 @@
 """`python -m tre.stack.serve`: two applications in one process, each with a listener of its own.
 
-The public one (API and pages) listens on a loopback port, because Traefik reaches its backends over TCP only; the
-internal one on a Unix socket that only the platform's own user may connect to.
+The public one (API and pages) listens on a port, because Traefik reaches its backends over TCP only; the internal one
+on a Unix socket that only the platform's own user may connect to, or on a cluster on a port of its own.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def server(app: FastAPI) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def loopback(port: int) -> socket.socket:
+def at_port(address: str, port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    listener.bind((address, port))
     return listening(listener)
 
 
@@ -63,10 +63,13 @@ def whole_app(platform: Platform) -> FastAPI:
 
 
 async def serve(settings: Settings) -> None:
-    platform = build_platform(settings)
+    platform, places = build_platform(settings), Places(settings)
+    internal = (
+        at_port(places.listen, places.internal_port) if settings.cluster else private_socket(settings.internal_socket)
+    )
     servers = [
-        (server(whole_app(platform)), loopback(Places(settings).web_port)),
-        (server(internal_app(platform)), private_socket(settings.internal_socket)),
+        (server(whole_app(platform)), at_port(places.listen, places.web_port)),
+        (server(internal_app(platform)), internal),
     ]
 
     def leave() -> None:

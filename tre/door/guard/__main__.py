@@ -1,6 +1,7 @@
 """`python -m tre.door.guard`: the guard of this host, as the settings in the environment say.
 
-Decides what is listened on: a loopback port for the proxy, a Unix socket for the spawner. Ends on SIGTERM and SIGINT;
+Decides what is listened on: a port for the proxy, and for the spawner a Unix socket, or on a cluster a port that asks
+for a token. Ends on SIGTERM and SIGINT;
 open websockets end with it, routes do not.
 """
 
@@ -24,20 +25,24 @@ from tre.door.places import Places
 
 async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     """Run until a signal comes. Raises InvalidInput where a secret or a route cannot be used."""
-    api = InternalApi(places.settings.internal_socket, read_secret(places.secret("internal-guard.token")))
+    api = InternalApi(places.internal, read_secret(places.secret("internal-guard.token")))
     hub = Hub(places.hub_api_url)
     cookie_secret = read_secret(places.secret("guard-cookie")).encode()
     workspaces = Workspaces(places, api, cookie_secret)
     workspaces.load()
     guard = Guard(workspaces, places.lab_settings)
     front = web.ServerRunner(FrontServer(guard.handle))
-    back = web.AppRunner(admin_app(workspaces), access_log=None)
+    token = read_secret(places.secret("guard-admin.token")) if places.settings.cluster else ""
+    back = web.AppRunner(admin_app(workspaces, token), access_log=None)
     await front.setup()
     await back.setup()
     keeper = asyncio.create_task(Keeper(workspaces.all, hub, api, rhythm).run())
     try:
-        await web.TCPSite(front, "127.0.0.1", places.guard_port, shutdown_timeout=2).start()
-        await open_private_site(back, places.settings.guard_socket)
+        await web.TCPSite(front, places.listen, places.guard_port, shutdown_timeout=2).start()
+        if places.settings.cluster:
+            await web.TCPSite(back, places.listen, places.guard_admin_port).start()
+        else:
+            await open_private_site(back, places.settings.guard_socket)
         gc.freeze()
         await until_signal()
     finally:

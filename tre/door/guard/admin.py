@@ -1,4 +1,4 @@
-"""The guard's second door, for the spawner alone: a Unix socket that only this user can open.
+"""The guard's second door, for the spawner alone: a Unix socket that only this user can open, or a port and a token.
 
 Decides how routes come and go: `PUT`, `GET`, `DELETE /routes/{workspace_id}` and `GET /health`. A change is
 acknowledged when it is on disk.
@@ -12,11 +12,13 @@ from aiohttp import web
 
 from tre.door.guard.routes import Route
 from tre.door.guard.table import Workspaces
-from tre.door.listening import told
+from tre.door.listening import token_asked, told
 from tre.errors import InvalidInput, NotFound
 
 
-def admin_app(workspaces: Workspaces) -> web.Application:
+def admin_app(workspaces: Workspaces, token: str = "") -> web.Application:
+    """With a token, whoever does not show it learns nothing but that somebody listens."""
+
     async def put(request: web.Request) -> web.Response:
         route = Route.from_json(await read_json(request))
         if route.workspace_id != request.match_info["id"]:
@@ -47,7 +49,7 @@ def admin_app(workspaces: Workspaces) -> web.Application:
     async def health(request: web.Request) -> web.Response:
         return web.json_response({"routes": len(list(workspaces.all()))})
 
-    app = web.Application(middlewares=[told])
+    app = web.Application(middlewares=[told, *([token_asked(token)] if token else [])])
     app.router.add_get("/health", health)
     app.router.add_put("/routes/{id}", put)
     app.router.add_get("/routes/{id}", get)

@@ -1,4 +1,4 @@
-"""HTTP over the intake's Unix socket: one request, one answer, the token read anew each time.
+"""HTTP over the intake's Unix socket, or to its port on a cluster: one request, one answer, the token read anew.
 
 Decides encoding (multipart/form-data: `manifest`, then one part per file in the manifest's order) and turns every
 failure into a `ReleaseError`. Leaves to `client` what is asked.
@@ -14,12 +14,21 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from release.errors import ReleaseError
 
 SOCKET = "/run/tre/intake.sock"
 TOKEN = "/run/tre/intake.token"  # noqa: S105
 SECONDS = 120.0
+
+
+def _connection() -> http.client.HTTPConnection:
+    """TRE_INTAKE is `http://host:port` where the workspace is a pod."""
+    address = urlsplit(os.environ.get("TRE_INTAKE", ""))
+    if address.hostname:
+        return http.client.HTTPConnection(address.hostname, address.port, timeout=SECONDS)
+    return _Connection(os.environ.get("TRE_INTAKE_SOCKET", SOCKET))
 
 
 class _Connection(http.client.HTTPConnection):
@@ -56,7 +65,7 @@ def ask(method: str, path: str, *, kind: str = "", body: bytes | None = None) ->
     headers = {"Authorization": f"Bearer {_token()}", "Accept": "application/json"}
     if kind:
         headers["Content-Type"] = kind
-    connection = _Connection(os.environ.get("TRE_INTAKE_SOCKET", SOCKET))
+    connection = _connection()
     try:
         connection.request(method, path, body=body, headers=headers)
         response = connection.getresponse()

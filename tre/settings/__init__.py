@@ -1,8 +1,9 @@
-"""Where everything lies on this machine.
+"""Where everything lies, on this machine or on a cluster.
 
 Decides the state folder (what must survive), the run folder (sockets, short path), the port for people and every path
-below them. Leaves to others what is written there. Nothing secret is ever in it: passwords and keys are in 0600 files
-that `secret_file` only names.
+below them, and that TRE_CLUSTER makes the difference: with it, servers and neighbours are reached over the network.
+Leaves to others what is written there. Nothing secret is ever in it: passwords and keys are in 0600 files that
+`secret_file` only names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tre.errors import InvalidInput
+from tre.settings.cluster import VARIABLE as CLUSTER_VARIABLE
+from tre.settings.cluster import OnCluster, PostgresServer, SecretsServer
+from tre.settings.cluster import load as load_cluster
 
+__all__ = ["OnCluster", "PostgresServer", "SecretsServer", "Settings", "make_private_folder"]
 DEFAULT_PORT = 8000
 #: `sockaddr_un.sun_path` holds 108 bytes with the closing zero (man 7 unix).
 SOCKET_PATH_BYTES = 107
@@ -33,6 +38,9 @@ class Settings:
     state: Path
     run: Path
     port: int = DEFAULT_PORT
+    #: The file of a cluster, and what it says; None on one machine.
+    cluster_file: Path | None = None
+    cluster: OnCluster | None = None
 
     def __post_init__(self) -> None:
         check_run_folder(self.run)
@@ -41,7 +49,8 @@ class Settings:
 
     @classmethod
     def load(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """TRE_STATE, TRE_RUN and TRE_PORT, else `tre.toml` in the state folder, else the defaults.
+        """TRE_STATE, TRE_RUN and TRE_PORT, else `tre.toml` in the state folder, else the defaults. TRE_CLUSTER names
+        the file of a cluster.
 
         Raises InvalidInput naming the variable or key that cannot be used.
         """
@@ -49,11 +58,14 @@ class Settings:
         state = Path(env.get("TRE_STATE") or default_state(env)).absolute()
         config = read_config(state / CONFIG_FILE)
         run = Path(env.get("TRE_RUN") or str(config.get("run") or default_run(state, env))).absolute()
-        return cls(state=state, run=run, port=to_port(env.get("TRE_PORT") or config.get("port", DEFAULT_PORT)))
+        port = to_port(env.get("TRE_PORT") or config.get("port", DEFAULT_PORT))
+        file = Path(env[CLUSTER_VARIABLE]).absolute() if env.get(CLUSTER_VARIABLE) else None
+        return cls(state=state, run=run, port=port, cluster_file=file, cluster=load_cluster(file) if file else None)
 
     def environment(self) -> dict[str, str]:
         """What a child process needs to load the same settings."""
-        return {"TRE_STATE": str(self.state), "TRE_RUN": str(self.run), "TRE_PORT": str(self.port)}
+        cluster = {CLUSTER_VARIABLE: str(self.cluster_file)} if self.cluster_file else {}
+        return {"TRE_STATE": str(self.state), "TRE_RUN": str(self.run), "TRE_PORT": str(self.port), **cluster}
 
     # What must survive.
 
@@ -121,29 +133,47 @@ class Settings:
         """Folder with one intake socket per workspace."""
         return self.run / "intake"
 
+    # Servers: sockets here, or wherever the cluster's file says.
+
+    @property
+    def state_server(self) -> PostgresServer:
+        """The platform's own PostgreSQL."""
+        return self.cluster.state if self.cluster else PostgresServer(str(self.state_database))
+
+    @property
+    def data_server(self) -> PostgresServer:
+        """The PostgreSQL with shared datasets and project databases."""
+        return self.cluster.data if self.cluster else PostgresServer(str(self.data_database))
+
+    @property
+    def openbao(self) -> Path | SecretsServer:
+        return self.cluster.openbao if self.cluster else self.openbao_socket
+
     def state_conninfo(self, role: str, database: str = "tre") -> str:
         """libpq connection string to the state server; the password stays in the role's pgpass file."""
-        return conninfo(self.state_database, self.secret_file(f"state-{role}.pgpass"), role, database)
+        return conninfo(self.state_server, self.secret_file(f"state-{role}.pgpass"), role, database)
 
     def data_conninfo(self, role: str, database: str = "datasets") -> str:
         """libpq connection string to the data server; the password stays in the role's pgpass file."""
-        return conninfo(self.data_database, self.secret_file(f"data-{role}.pgpass"), role, database)
+        return conninfo(self.data_server, self.secret_file(f"data-{role}.pgpass"), role, database)
 
     def state_url(self, role: str, database: str = "tre") -> str:
         """The same for SQLAlchemy."""
-        return url(self.state_database, self.secret_file(f"state-{role}.pgpass"), role, database)
+        return url(self.state_server, self.secret_file(f"state-{role}.pgpass"), role, database)
 
     def data_url(self, role: str, database: str = "datasets") -> str:
-        return url(self.data_database, self.secret_file(f"data-{role}.pgpass"), role, database)
+        return url(self.data_server, self.secret_file(f"data-{role}.pgpass"), role, database)
 
 
-def conninfo(host: Path, passfile: Path, role: str, database: str) -> str:
+def conninfo(server: PostgresServer, passfile: Path, role: str, database: str) -> str:
     """Whole connection string without a secret in it, so that it may be logged."""
-    return f"host='{host}' user='{role}' dbname='{database}' passfile='{passfile}'"
+    parts = {"host": server.host, "user": role, "dbname": database, "passfile": str(passfile), **server.options()}
+    return " ".join(f"{name}='{value}'" for name, value in parts.items())
 
 
-def url(host: Path, passfile: Path, role: str, database: str) -> str:
-    return f"postgresql+psycopg://{role}@/{database}?host={host}&passfile={passfile}"
+def url(server: PostgresServer, passfile: Path, role: str, database: str) -> str:
+    parts = {"host": server.host, "passfile": str(passfile), **server.options()}
+    return f"postgresql+psycopg://{role}@/{database}?" + "&".join(f"{name}={value}" for name, value in parts.items())
 
 
 def default_state(env: Mapping[str, str]) -> Path:
