@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from output_checks.attack.attacker import determined, told_by_one
 from output_checks.attack.intervals import TOLERANCE, feasible
-from output_checks.attack.systems import LongTable, Name, System, link, read_long
+from output_checks.attack.longtable import LongTable, Name, read_long
+from output_checks.attack.systems import System, link
 from output_checks.errors import Unreadable
 from output_checks.evidence.spec import TOTAL
 from output_checks.rules.findings import Finding, status_of

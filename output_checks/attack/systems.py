@@ -1,7 +1,7 @@
 """Published tables as one system of linear equations, linked by the cells that they share.
 
-Decides which cells of several tables are the same cell and which sums and quotients hold. Leaves what follows to
-`attacker` and `intervals`.
+Decides which cells of several tables are the same cell and which quotients hold. Leaves what one table says by itself
+to `longtable` and what follows from all of them to `attacker` and `intervals`.
 
 A cell is named by its non-total labels, so that `region = north` of a table region × sex and of a table region
 × age is one unknown. Totals that a table does not show are added as unknowns: another table may show them. A mean
@@ -12,41 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_checks.attack.bands import COUNT, RELATIVE, Measure, band, half_unit
-from output_checks.errors import BadInput, Unreadable
-from output_checks.evidence.spec import TOTAL
-from output_checks.reading.published import PublishedCell, cell, read
+from output_checks.attack.longtable import Labels, LongTable, Name, all_labels, said, sums
+from output_checks.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
-
-Name = tuple[tuple[str, str], ...]
-Labels = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LongTable:
-    """A long table: dimensions, and for each cell its labels (total code for totals) and value (NaN: suppressed).
-
-    measure   what cells hold, see `bands.Measure`          rows      how many of the dimensions are the rows side
-    rounding  what was done to the values, "round:5"        totals    "shown": totals are of what is shown and say
-              or "midpoint:6"                                         nothing more
-    parents   per dimension label → parent                  half      half a unit of the last decimal that is shown
-    """
-
-    dimensions: tuple[str, ...]
-    labels: tuple[Labels, ...]
-    values: np.ndarray
-    measure: str = "value"
-    total: str = TOTAL
-    parents: dict[str, dict[str, str]] | None = None
-    rounding: str = ""
-    totals: str = "true"
-    rows: int = 1
-    half: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,48 +55,6 @@ class System:
         import numpy as np
 
         return np.where(self.unknown, np.nan, self.least)
-
-
-def read_long(
-    path: str | Path | bytes,
-    *,
-    total: str = TOTAL,
-    parents: dict[str, dict[str, str]] | None = None,
-    rounding: str = "",
-    totals: str = "true",
-) -> LongTable:
-    """A long CSV: all columns but the last are dimensions, the last (or the one called `value`) holds values.
-
-    Raises Unreadable for anything else.
-    """
-    import numpy as np
-
-    grid = read(path).grid
-    if not grid or len(grid[0]) < 2:
-        raise Unreadable("is no long table.", field="table", remedy="Write a column per dimension and one for values.")
-    header = list(grid[0])
-    at = header.index("value") if "value" in header else len(header) - 1
-    dimensions = tuple(name for i, name in enumerate(header) if i != at)
-    if len(set(dimensions)) != len(dimensions):
-        raise Unreadable("two dimensions have one name.", field="table", remedy="Name every column once.")
-    cells, labels = [], []
-    for number, row in enumerate(grid[1:], start=2):
-        cells.append(cell({}, row[at], (number, at + 1)))
-        labels.append(tuple(text for i, text in enumerate(row) if i != at))
-    _readable(cells)
-    if len(set(labels)) != len(labels):
-        raise Unreadable("holds a cell twice.", field="table", remedy="Write every cell once.")
-    values = np.array([np.nan if c.value is None else float(c.value) for c in cells])
-    half = min((c.slack for c in cells if c.value is not None), default=None)
-    return LongTable(
-        dimensions, tuple(labels), values, header[at], total, parents, rounding=rounding, totals=totals, half=half
-    )
-
-
-def _readable(cells: list[PublishedCell]) -> None:
-    for c in cells:
-        if not c.readable:
-            raise Unreadable(f"line {c.place[0]} holds {c.text!r}.", field="table", remedy="Write numbers, or nothing.")
 
 
 @dataclass
@@ -169,12 +100,12 @@ def link(tables: list[LongTable], *, negative: bool = False, whole: bool = True)
     for table, measure in zip(tables, measures, strict=True):
         _enter(table, measure, cells, floor, whole)
     joined = len(tables) > 1 or any(measure.quotient for measure in measures)
-    everything = _all_labels(tables) if joined else {}
+    everything = all_labels(tables) if joined else {}
     equations: dict[tuple[int, tuple[int, ...]], None] = {}
     ratios: list[tuple[int, int, float, float]] = []
     for number, (table, measure) in enumerate(zip(tables, measures, strict=True)):
         kinds = dict.fromkeys([measure.top, COUNT] if measure.quotient else [measure.top])
-        for parts, total in _sums(table, everything):
+        for parts, total in sums(table, everything):
             for kind in kinds:
                 members = tuple(sorted(cells.at(kind, _name(table, labels), floor) for labels in parts))
                 at = cells.at(kind, _name(table, total), floor)
@@ -209,27 +140,18 @@ def _enter(table: LongTable, measure: Measure, cells: _Cells, floor: float, whol
     import numpy as np
 
     if measure.quotient:
-        for labels, value in _said(table):
+        for labels, value in said(table):
             if value != value:
                 cells.shown[cells.at(measure.top, _name(table, labels), floor)] = True
         return
     whole = whole and measure.statistic != "sum"
-    said = list(_said(table))
-    least, most = band(np.array([value for _, value in said]), table.rounding, whole=whole, negative=floor < 0)
-    for (labels, _), low, high in zip(said, least.tolist(), most.tolist(), strict=True):
+    shown = list(said(table))
+    least, most = band(np.array([value for _, value in shown]), table.rounding, whole=whole, negative=floor < 0)
+    for (labels, _), low, high in zip(shown, least.tolist(), most.tolist(), strict=True):
         name = _name(table, labels)
         i = cells.at(measure.top, name, floor)
         cells.shown[i] = True
         cells.narrow(i, name, low, high)
-
-
-def _said(table: LongTable) -> Iterator[tuple[Labels, float]]:
-    """Labels and values of the cells that say something of the data."""
-    tops = [set((table.parents or {}).get(name, {}).values()) | {table.total} for name in table.dimensions]
-    for labels, value in zip(table.labels, table.values.tolist(), strict=True):
-        is_total = any(text in top for text, top in zip(labels, tops, strict=True))
-        if table.totals == "true" or not is_total:
-            yield labels, value
 
 
 def _quotients(
@@ -244,7 +166,7 @@ def _quotients(
     of = f"{COUNT} shown in table {number}" if own else COUNT
     over = {"percent": range(d), "row_percent": range(table.rows, d), "column_percent": range(table.rows)}
     half = half_unit(table.values) if table.half is None else table.half
-    for labels, value in _said(table):
+    for labels, value in said(table):
         base = tuple(table.total if j in over.get(measure.statistic, ()) else t for j, t in enumerate(labels))
         i = cells.at(measure.top, _name(table, labels), floor)
         k = cells.at(of, _name(table, base), floor)
@@ -259,34 +181,3 @@ def _quotients(
 def _name(table: LongTable, labels: Labels) -> Name:
     pairs = ((d, text) for d, text in zip(table.dimensions, labels, strict=True) if text != table.total)
     return tuple(sorted(pairs))
-
-
-def _all_labels(tables: list[LongTable]) -> dict[str, set[str]]:
-    """Every label that some table uses, per dimension."""
-    out: dict[str, set[str]] = {}
-    for table in tables:
-        for j, name in enumerate(table.dimensions):
-            out.setdefault(name, set()).update(labels[j] for labels in table.labels if labels[j] != table.total)
-    return out
-
-
-def _sums(table: LongTable, everything: dict[str, set[str]]) -> Iterator[tuple[list[Labels], Labels]]:
-    """(parts, whole) for every sum: over one dimension at a time, level by level of its hierarchy.
-
-    Alone, a table's own totals are all that a reader has. Linked, totals that the table does not show are
-    added for other tables to meet, but only over all labels that any table uses: part of a table has no total.
-    """
-    cells = dict.fromkeys(labels for labels, _ in _said(table))
-    for j, name in enumerate(table.dimensions):
-        parent_of = (table.parents or {}).get(name, {})
-        groups: dict[Labels, list[Labels]] = {}
-        for labels in list(cells):
-            if labels[j] == table.total:
-                continue
-            whole = (*labels[:j], parent_of.get(labels[j], table.total), *labels[j + 1 :])
-            groups.setdefault(whole, []).append(labels)
-        for whole, parts in groups.items():
-            siblings = {t for t in everything.get(name, ()) if parent_of.get(t, table.total) == whole[j]}
-            if whole in cells or (siblings and siblings == {labels[j] for labels in parts}):
-                cells.setdefault(whole)
-                yield parts, whole

@@ -5,7 +5,9 @@ Decides which linear equations hold among the cells of a table. Leaves what foll
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from output_checks.evidence.cells import Evidence
@@ -82,24 +84,55 @@ def parent_codes(e: Evidence, j: int) -> Any:
 def _sums_among(e: Evidence, shown: Any) -> Sums:
     import numpy as np
 
-    keys = e.keys[shown]
-    order = np.argsort(keys)
+    up = [parent_codes(e, j)[e.codes[shown, j]] for j in range(len(e.axes))]
+    order = np.argsort(e.keys[shown])
+    parts = list(_steps(e, shown, order, up, [(j,) for j in range(len(e.axes))]))
+    left = _without_parts(e, shown, up, parts)
+    if left.any():
+        wider = [over for size in range(2, len(e.axes) + 1) for over in combinations(range(len(e.axes)), size)]
+        met = set(shown[left].tolist())
+        for member, total in _steps(e, shown, order, up, wider):
+            new = np.array([cell in met for cell in total.tolist()], dtype=bool)
+            parts += [(member[new], total[new])] if new.any() else []
+            met -= set(total.tolist())
     equations, members, totals, count = [], [], [], 0
-    for j in range(len(e.axes)):
-        up = parent_codes(e, j)[e.codes[shown, j]]
-        child = shown[up >= -1]
-        codes = e.codes[child].copy()
-        codes[:, j] = up[up >= -1]
-        wanted = cell_keys(codes, e.axes)
-        place = np.searchsorted(keys, wanted, sorter=order).clip(max=len(keys) - 1)
-        parent = shown[order[place]]
-        there = e.keys[parent] == wanted
-        if not there.any():
-            continue
-        found, inverse = np.unique(parent[there], return_inverse=True)
+    for member, total in parts:
+        found, inverse = np.unique(total, return_inverse=True)
         equations.append(inverse + count)
-        members.append(child[there])
+        members.append(member)
         totals.append(found)
         count += len(found)
     empty = [np.zeros(0, dtype=np.int64)]
     return Sums(*(np.concatenate(part or empty) for part in (equations, members, totals)))
+
+
+def _steps(
+    e: Evidence, shown: Any, order: Any, up: list[Any], ways: list[tuple[int, ...]]
+) -> Iterator[tuple[Any, Any]]:
+    """For each way (dimensions that go one step up together) the shown cells that meet a shown total, and which."""
+    import numpy as np
+
+    keys = e.keys[shown]
+    for over in ways:
+        child = np.logical_and.reduce([up[j] >= -1 for j in over])
+        codes = e.codes[shown[child]].copy()
+        for j in over:
+            codes[:, j] = up[j][child]
+        wanted = cell_keys(codes, e.axes)
+        place = np.searchsorted(keys, wanted, sorter=order).clip(max=len(keys) - 1)
+        total = shown[order[place]]
+        there = e.keys[total] == wanted
+        if there.any():
+            yield shown[child][there], total[there]
+
+
+def _without_parts(e: Evidence, shown: Any, up: list[Any], parts: list[tuple[Any, Any]]) -> Any:
+    """Mask over the shown cells: totals over several dimensions whose parts one step down are not shown."""
+    import numpy as np
+
+    wide = np.zeros(len(shown), dtype=np.int64)
+    for j in range(len(e.axes)):
+        tops = np.unique(up[j])
+        wide += np.isin(e.codes[shown, j], tops[tops >= -1])
+    done = np.unique(np.concatenate([total for _, total in parts])) if parts else np.zeros(0, dtype=np.int64)
+    return (wide > 1) & ~np.isin(shown, done)

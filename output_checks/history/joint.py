@@ -14,7 +14,8 @@ from dataclasses import replace
 from output_checks.appetites import Profile
 from output_checks.attack.auditing import audit_system
 from output_checks.attack.bands import Measure
-from output_checks.attack.systems import LongTable, link
+from output_checks.attack.longtable import LongTable
+from output_checks.attack.systems import link
 from output_checks.errors import Unreadable
 from output_checks.evidence.layout import parents
 from output_checks.evidence.spec import TableSpec

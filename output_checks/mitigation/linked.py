@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_checks.appetites import Profile
-from output_checks.attack.systems import LongTable, System, link
+from output_checks.attack.longtable import LongTable
+from output_checks.attack.systems import System, link
 from output_checks.errors import BadInput
 from output_checks.evidence.layout import text_parents
 from output_checks.evidence.spec import TableSpec

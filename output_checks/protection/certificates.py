@@ -15,7 +15,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from output_checks.attack.systems import System, link, read_long
+from output_checks.attack.longtable import read_long
+from output_checks.attack.systems import System, link
 from output_checks.errors import BadInput, OutputCheckError, Unsafe
 from output_checks.rules.findings import Finding
 from output_checks.rules.verdict import Verdict

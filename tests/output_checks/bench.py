@@ -131,7 +131,8 @@ def own_audit():
 
     from output_checks.attack.attacker import determined
     from output_checks.attack.auditing import audit_system
-    from output_checks.attack.systems import LongTable, link
+    from output_checks.attack.longtable import LongTable
+    from output_checks.attack.systems import link
 
     rng = np.random.default_rng(0)
 

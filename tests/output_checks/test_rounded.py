@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 import output_checks as oc
 from output_checks.attack.auditing import audit_system
 from output_checks.attack.bands import band
-from output_checks.attack.systems import LongTable, link
+from output_checks.attack.longtable import LongTable
+from output_checks.attack.systems import link
 from output_checks.evidence.totals import rounded
 
 ROUNDINGS = ["round:2", "round:5", "round:10", "midpoint:2", "midpoint:6", "midpoint:7"]
