@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-STEPS = 25
+STEPS = 27
 
 
 @pytest.mark.timeout(600)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.door.conftest import LONG
 from tests.door.parts import wait_for
-from tests.door.platform import Person, Platform, hidden
+from tests.door.platform import PASSWORD, Person, Platform, hidden
 from tre.door.hub import SERVER_SCOPES, USER_SCOPES, hub_settings
 from tre.door.places import Places
 from tre.door.proxy import HEADERS, rules, traefik_static
@@ -46,6 +46,15 @@ def test_journey(platform: Platform, alice: Person):
     assert events(platform)[-1] == "stopped"
     assert alice.api("heart", "GET", "api/contents/a.txt").status_code in {404, 424}
     assert not platform.places.routes_file.read_text().count("/user/alice/heart/")
+
+
+def test_no_log_shows_a_cookie_or_a_password(platform: Platform, alice: Person):
+    alice.http.get("/hub/home")
+    told = "".join((platform.settings.state / f"{name}.log").read_text(errors="replace") for name in platform.processes)
+    values = {cookie.name: cookie.value for cookie in alice.http.cookies.jar}
+    assert {"jupyterhub-session-id", "jupyterhub-hub-login", "_xsrf"} <= set(values)
+    assert not [name for name, value in values.items() if value in told]
+    assert PASSWORD not in told
 
 
 def test_refusals_of_the_sign_in_are_told(platform: Platform):

@@ -13,6 +13,7 @@ from tre.demo.analysis import Analysis
 from tre.demo.governance import Governance
 from tre.demo.outcome import Outcome
 from tre.demo.report import Report
+from tre.demo.secrecy import Secrecy
 from tre.demo.stage import Stage, running_platform, temporary_stage
 from tre.demo.walls import Walls
 
@@ -48,7 +49,8 @@ def steps(stage: Stage) -> Iterator[Step]:
     governance = Governance(stage, {})
     analysis = Analysis(stage, governance.browsers)
     walls = Walls(stage, analysis, governance.browsers)
-    outcome = Outcome(stage, analysis, governance.browsers)
+    secrecy = Secrecy(stage, analysis, governance.browsers)
+    outcome = Outcome(stage, analysis, governance.browsers, secrecy)
     yield "people: first administrator, organisations, roles; nobody widens their own", governance.bootstrap
     yield "people: accreditation and training with expiry", governance.standings
     yield "data: two controllers register datasets", governance.register
@@ -71,6 +73,7 @@ def steps(stage: Stage) -> Iterator[Step]:
     yield "release: the same bytes, in a signed crate", outcome.release
     yield "refused: released bytes changed on disk", outcome.tampered
     yield "refused: every way out that `tre verify` knows, in both workspaces and through the guard", walls.verify
+    yield "secrets: none in a process list, an environment or a log", secrecy.look
     yield "workspace: stopped, login revoked, nothing left running", walls.stop
     yield "release: recalled, for ever", outcome.recall
     yield "audit: the record verifies, a tampered copy is found", outcome.audit

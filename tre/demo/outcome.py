@@ -13,6 +13,7 @@ from typing import Any
 
 from tre.demo.analysis import Analysis, printed
 from tre.demo.browser import Browser, words
+from tre.demo.secrecy import Secrecy
 from tre.demo.stage import Stage, Unexpected
 
 HASHES = """
@@ -26,6 +27,7 @@ class Outcome:
     stage: Stage
     analysis: Analysis
     browsers: dict[str, Browser]
+    secrecy: Secrecy
 
     @property
     def request(self) -> str:
@@ -144,6 +146,7 @@ class Outcome:
         self.stage.tre("aude", "audit", "export", str(export))
         check = ("audit", "verify", "--public-key", key, "--file")
         self.stage.tre("aude", *check, str(export))
+        self.secrecy.look_through("the record", export.read_bytes())
         lines = export.read_text().splitlines(keepends=True)
         altered, cut = self.folder / "altered.jsonl", self.folder / "cut.jsonl"
         altered.write_text("".join(lines).replace('"project.approve"', '"project.refuse"', 1))

@@ -28,7 +28,8 @@ def ask(**changed):
         return connection.execute("select current_user, current_database()").fetchone()
 found = {
     "another project's data": refused(lambda: os.listdir("/data/rossi")),
-    "another project's database": refused(lambda: ask(dbname="datasets")),
+    "another project's database": refused(lambda: ask(dbname=OTHER)),
+    "the controllers' database": refused(lambda: ask(dbname="datasets")),
     "the server's own superuser": refused(lambda: ask(user="postgres", password="postgres", dbname="postgres")),
     "writing to the data": refused(lambda: pathlib.Path("/data/rand-hie/mine").write_text("x")),
     "the platform's own port": refused(lambda: dial("127.0.0.1", PORT)),
@@ -38,6 +39,10 @@ found = {
     "the platform's folder": refused(lambda: os.listdir(STATE)),
 }
 print(found)
+"""
+DATABASE = """
+with psycopg.connect("service=project") as connection:
+    print({"database": connection.execute("select current_database()").fetchone()[0]})
 """
 # As many kinds of attempts as there must be at least.
 FEWEST_PROBES = 100
@@ -57,7 +62,9 @@ class Walls:
     def inside(self) -> str:
         """From inside the other project's workspace: data, databases, network, the machine."""
         settings = self.stage.settings
-        code = INSIDE.replace("PORT", str(settings.port)).replace("STATE", repr(str(settings.state)))
+        other = printed(self.analysis.kernels["rhea"].must(DATABASE).text)["database"]
+        values = {"PORT": str(settings.port), "STATE": repr(str(settings.state)), "OTHER": repr(other)}
+        code = "".join(f"{name} = {value}\n" for name, value in values.items()) + INSIDE
         found = printed(self.analysis.kernels["otto"].must(code).text)
         if reached := {what: how for what, how in found.items() if how.startswith("REACHED")}:
             raise Unexpected(f"a wall is open: {reached}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,11 @@ def hub_settings(
         },
         "TraefikFileProviderProxy": proxy_settings(places, proxy_password),
     }
+
+
+def tells_no_session(record: logging.LogRecord) -> bool:
+    """False for what the Hub says of every new cross-site token: it holds the value of the person's session cookie."""
+    return record.module != "_xsrf_utils" or record.levelno >= logging.WARNING
 
 
 def addresses(places: Places) -> dict[str, str]:

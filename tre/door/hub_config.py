@@ -1,12 +1,14 @@
 """`jupyterhub -f tre/door/hub_config.py`: reads places and secrets, hands `tre.door.hub`'s object to JupyterHub."""
 
+import logging
 import os
 
-from tre.door.hub import hub_settings
+from tre.door.hub import hub_settings, tells_no_session
 from tre.door.internal_api import read_secret
 from tre.door.places import Places
 from tre.settings import Settings
 
+logging.getLogger("tornado.application").addFilter(tells_no_session)
 places = Places(Settings.load())
 config = get_config()  # type: ignore[name-defined]  # noqa: F821
 for kind, traits in hub_settings(
