@@ -16,6 +16,8 @@ KV_MOUNT = "kv"
 APP_ROLE = "control-plane"
 TOKEN_ROLE = "workspace"  # noqa: S105 (a name)
 LEASE_POLICY = "lease"
+#: Who signs in on a cluster.
+CONTROL_PLANE_ACCOUNTS = ("tre-api", "tre-worker", "tre-controller")
 #: Ed25519 keys made on the first run: the audit record's head, the release record, the workspaces' intake tokens.
 SIGNING_KEYS = ("audit", "release", "intake")
 #: One wrapping key per project is called this and the project's slug.
@@ -86,6 +88,20 @@ def app_role() -> dict[str, Any]:
         "token_period": "1h",
         "secret_id_num_uses": 0,
         "secret_id_ttl": 0,
+    }
+
+
+def kubernetes_role(namespace: str, audience: str) -> dict[str, Any]:
+    """The control plane's own login on a cluster: these service accounts of this namespace, with a token made for the
+    secrets server alone.
+    """
+    return {
+        "bound_service_account_names": list(CONTROL_PLANE_ACCOUNTS),
+        "bound_service_account_namespaces": [namespace],
+        "audience": audience,
+        "token_policies": [APP_ROLE],
+        "token_no_default_policy": True,
+        "token_period": "1h",
     }
 
 

@@ -64,7 +64,7 @@ def hub_settings(
     return {
         "JupyterHub": {
             **addresses(places),
-            **ways(),
+            **ways(fixed=places.settings.cluster is not None),
             **pages(secure=secure),
             "db_url": database_url,
             "cookie_secret_file": str(places.secret("hub-cookie")),
@@ -91,7 +91,7 @@ def hub_settings(
             "consecutive_failure_limit": 0,
             "default_url": "/lab",
         },
-        "TraefikFileProviderProxy": proxy_settings(places, proxy_password),
+        **({} if places.settings.cluster else {"TraefikFileProviderProxy": proxy_settings(places, proxy_password)}),
     }
 
 
@@ -108,12 +108,12 @@ def addresses(places: Places) -> dict[str, str]:
     }
 
 
-def ways() -> dict[str, Any]:
-    """Ours in place of the Hub's own; workspaces outlive the Hub and a sign-out."""
+def ways(*, fixed: bool) -> dict[str, Any]:
+    """Ours in place of the Hub's own; workspaces outlive the Hub and a sign-out. `fixed`: the proxy knows its rules."""
     return {
         "authenticator_class": "tre.door.authenticator.PeopleAuthenticator",
         "spawner_class": "tre.door.spawner.SandboxSpawner",
-        "proxy_class": "traefik_file",
+        "proxy_class": "tre.door.fixed_proxy.FixedProxy" if fixed else "traefik_file",
         "allow_named_servers": True,
         "default_url": "/hub/home",
         "cleanup_servers": False,

@@ -14,7 +14,7 @@ config = get_config()  # type: ignore[name-defined]  # noqa: F821
 for kind, traits in hub_settings(
     places,
     database_url=read_secret(places.hub_database_url),
-    proxy_password=read_secret(places.secret("traefik-api.password")),
+    proxy_password="" if places.settings.cluster else read_secret(places.secret("traefik-api.password")),
     web_secret=read_secret(places.secret("tre-web.secret")),
     secure=os.environ.get("TRE_HTTPS") == "1",
 ).items():

@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +135,11 @@ def health(settings: Settings) -> dict[str, Any]:
     return dict(body)
 
 
-def provision(settings: Settings) -> None:
+def provision(settings: Settings, more: Callable[[hvac.Client], None] = lambda client: None) -> None:
     """The first run: unseal for ever, make engines, policies and keys, note our login, give the root token up.
 
-    May be broken off anywhere and run again; does nothing where it was finished.
+    `more` is done with the root token before that. May be broken off anywhere and run again; does nothing where it was
+    finished.
     """
     recovery = settings.secret_file(RECOVERY_FILE)
     if not recovery.exists():
@@ -154,9 +156,18 @@ def provision(settings: Settings) -> None:
     with translated("first run"):
         make_engines(client)
         make_rules(client)
+        more(client)
         write_secret(settings.secret_file(LOGIN_FILE), json.dumps(new_login(client)))
         write_secret(recovery, json.dumps(found))
         client.auth.token.revoke_self()
+
+
+def wait_until_answers(settings: Settings, seconds: float = 60.0) -> None:
+    until = time.monotonic() + seconds
+    while not answers(settings):
+        if time.monotonic() > until:
+            raise Unavailable("the secrets server does not answer", hint="Its log says why.")
+        time.sleep(0.05)
 
 
 def wait_until_ready(settings: Settings, seconds: float = 30.0) -> None:
