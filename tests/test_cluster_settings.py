@@ -55,7 +55,7 @@ def test_with_it_everything_is_reached_over_the_network(file: Path, tmp_path: Pa
     )
     assert found.openbao == SecretsServer("https://bao.example:8200")
     places = Places(found)
-    assert (places.listen, places.internal, places.guard_admin, places.guard_url, places.intake_url) == (
+    assert (places.listen, places.internal, places.guard_admin, places.guard_url, found.intake_url) == (
         "0.0.0.0",
         "http://tre-api:8005",
         "http://tre-guard:8006",
@@ -68,7 +68,7 @@ def test_without_it_nothing_leaves_the_machine(tmp_path: Path):
     found = Settings.load({"TRE_STATE": str(tmp_path), "TRE_RUN": "/tmp/r"})
     places = Places(found)
     assert (found.cluster, found.openbao) == (None, Path("/tmp/r/openbao.sock"))
-    assert (places.listen, places.internal, places.guard_admin, places.intake_url) == (
+    assert (places.listen, places.internal, places.guard_admin, found.intake_url) == (
         "127.0.0.1",
         Path("/tmp/r/internal.sock"),
         Path("/tmp/r/guard.sock"),

@@ -193,7 +193,7 @@ def route_for(folder: Path, workspace_id: str = "w1", user: str = "alice", serve
         "user": user,
         "server_name": server,
         "base_url": f"/user/{user}/{server}/",
-        "upstream_socket": str(folder / "jupyter.sock"),
+        "upstream": str(folder / "jupyter.sock"),
         "upstream_base": "/",
         "upstream_token": TOKEN,
         "hub_api_token": f"hub-token-{workspace_id}",

@@ -87,7 +87,7 @@ def test_a_removed_route_is_gone_at_once(front, house: GuardHouse, kernel):
     [
         {"base_url": "/hub/"},
         {"base_url": "/user/alice/../bob/"},
-        {"upstream_socket": "relative.sock"},
+        {"upstream": "relative.sock"},
         {"upstream_token": "a\r\nX: y"},
         {"workspace_id": ""},
         {"limits": {}},

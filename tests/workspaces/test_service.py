@@ -82,7 +82,7 @@ def test_the_plan_is_whole(desk: Desk):
     assert plan.home == str(places.homes / "cost" / "bob")
     assert plan.intake_socket == str(places.intake_sockets / plan.workspace_id / "intake.sock")
     assert plan.data == (DataMount("survey", str(places.data.extracts / "x_cost")),)
-    assert plan.postgres_socket_dir == str(places.data_database)
+    assert plan.postgres_socket_dir == places.data_server.host
     assert plan.secrets == {
         "pg_service.conf": "[project]\nhost=/run/tre/postgresql\ndbname=p_1\nuser=w_1\npassword=a secret of the lease\n"
     }
@@ -199,7 +199,7 @@ def test_every_report_in_every_state(desk: Desk, before: WorkspaceState, event: 
     if before == event or not live:
         assert (desk.state(workspace_id), written) == (before, [])
         return
-    after = event
+    after = WorkspaceState.stopped if before is WorkspaceState.stopping else event
     if event is WorkspaceState.stopped and WorkspaceState.stopped not in TRANSITIONS[before]:
         after = WorkspaceState.failed
     assert (desk.state(workspace_id), written) == (after, [service.ACTION[after]])

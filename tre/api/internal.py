@@ -104,7 +104,7 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
 
 def places_of(platform: Platform) -> Places:
     place = platform.settings
-    return Places(place.homes, place.intake_sockets, place.data_database, DataPlaces.from_settings(place))
+    return Places(place.homes, place.intake_sockets, place.data_server, DataPlaces.from_settings(place))
 
 
 def token_maker(platform: Platform) -> MakeToken:

@@ -64,7 +64,7 @@ def hub_settings(
     return {
         "JupyterHub": {
             **addresses(places),
-            **ways(fixed=places.settings.cluster is not None),
+            **ways(on_cluster=places.settings.cluster is not None),
             **pages(secure=secure),
             "db_url": database_url,
             "cookie_secret_file": str(places.secret("hub-cookie")),
@@ -108,12 +108,14 @@ def addresses(places: Places) -> dict[str, str]:
     }
 
 
-def ways(*, fixed: bool) -> dict[str, Any]:
-    """Ours in place of the Hub's own; workspaces outlive the Hub and a sign-out. `fixed`: the proxy knows its rules."""
+def ways(*, on_cluster: bool) -> dict[str, Any]:
+    """Ours in place of the Hub's own; workspaces outlive the Hub and a sign-out. On a cluster they are pods, and the
+    proxy knows its rules.
+    """
     return {
         "authenticator_class": "tre.door.authenticator.PeopleAuthenticator",
-        "spawner_class": "tre.door.spawner.SandboxSpawner",
-        "proxy_class": "tre.door.fixed_proxy.FixedProxy" if fixed else "traefik_file",
+        "spawner_class": f"tre.door.{'pod_spawner.PodSpawner' if on_cluster else 'spawner.SandboxSpawner'}",
+        "proxy_class": "tre.door.fixed_proxy.FixedProxy" if on_cluster else "traefik_file",
         "allow_named_servers": True,
         "default_url": "/hub/home",
         "cleanup_servers": False,

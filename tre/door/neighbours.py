@@ -6,8 +6,11 @@ Decides how an answer becomes nothing, or one of our errors. The guard and the i
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -37,3 +40,26 @@ class Neighbour:
                 raise error_of(response.status, answer)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{self._name} does not answer ({type(error).__name__})") from error
+
+
+class Neighbours:
+    """All that stand behind one name: the guards of a cluster. Each is told; it counts when one of them took it."""
+
+    def __init__(self, url: str, name: str, token: str) -> None:
+        self._url, self._name, self._token = urlsplit(url), name, token
+
+    async def ask(self, method: str, path: str, body: object = None) -> None:
+        """Raises Unavailable where nobody is there, else what the last of them said where all refused."""
+        asked = [one.ask(method, path, body) for one in await self._all()]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        if all(isinstance(answer, BaseException) for answer in answers):
+            raise next(answer for answer in reversed(answers) if isinstance(answer, BaseException))
+
+    async def _all(self) -> list[Neighbour]:
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.getaddrinfo(self._url.hostname, self._url.port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Unavailable(f"{self._name} has no address ({error.strerror})") from error
+        addresses = {f"[{place[0]}]" if kind == socket.AF_INET6 else str(place[0]) for kind, _, _, _, place in found}
+        return [Neighbour(f"http://{each}:{self._url.port}", self._name, self._token) for each in sorted(addresses)]

@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from tre.settings import Settings, make_private_folder
+from tre.settings import INTAKE_PORT, Settings, make_private_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +80,7 @@ class Places:
 
     @property
     def intake_port(self) -> int:
-        return self.settings.port + 7
+        return self.settings.port + INTAKE_PORT
 
     # Addresses: a URL, or the path of a socket.
 
@@ -95,11 +95,6 @@ class Places:
         """Where the guard learns its routes; on a cluster each of the guards behind this name."""
         here = self.settings.guard_socket
         return f"http://{self.host('guard')}:{self.guard_admin_port}" if self.settings.cluster else here
-
-    @property
-    def intake_url(self) -> str:
-        """Where a pod submits. In a sandbox it is a socket, and this is empty."""
-        return f"http://{self.host('intake')}:{self.intake_port}" if self.settings.cluster else ""
 
     @property
     def hub_api_url(self) -> str:

@@ -23,6 +23,8 @@ from tre.settings.cluster import load as load_cluster
 
 __all__ = ["OnCluster", "PostgresServer", "SecretsServer", "Settings", "make_private_folder"]
 DEFAULT_PORT = 8000
+#: Counted from the port for people.
+INTAKE_PORT = 7
 #: `sockaddr_un.sun_path` holds 108 bytes with the closing zero (man 7 unix).
 SOCKET_PATH_BYTES = 107
 #: The longest name below the run folder: `intake/<32 hex digits>.sock` and as much again to spare.
@@ -148,6 +150,11 @@ class Settings:
     @property
     def openbao(self) -> Path | SecretsServer:
         return self.cluster.openbao if self.cluster else self.openbao_socket
+
+    @property
+    def intake_url(self) -> str:
+        """Where a pod submits. In a sandbox it is a socket, and this is empty."""
+        return f"http://{self.cluster.hosts.intake}:{self.port + INTAKE_PORT}" if self.cluster else ""
 
     def state_conninfo(self, role: str, database: str = "tre") -> str:
         """libpq connection string to the state server; the password stays in the role's pgpass file."""

@@ -26,9 +26,9 @@ from tre.errors import Conflict, NotFound, TreError
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
-from tre.settings import make_private_folder
+from tre.settings import PostgresServer, make_private_folder
 from tre.store import Database
-from tre.workspaces import rules, traffic
+from tre.workspaces import login, rules, traffic
 from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.plan import DataMount, LaunchPlan
 from tre.workspaces.policy import door_limits_of, limits_of, policy_of
@@ -64,7 +64,7 @@ class Places:
 
     homes: Path
     intake_sockets: Path
-    data_database: Path
+    data_server: PostgresServer
     data: DataPlaces
 
 
@@ -114,15 +114,17 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         has_database = snapshots.needs_database(case.session, project, today)
     try:
         make_private_folder(home(places, project, actor.username))
-        service_file = _lease(db, leases, workspace_id, project, policy) if has_database else ""
-        return _plan(workspace_id, actor.username, project, places, policy, mounts, service_file)
+        files = _lease(db, leases, places, workspace_id, project, policy) if has_database else {}
+        return _plan(workspace_id, actor.username, project, places, policy, mounts, files)
     except TreError as error:
         end(db, leases, workspace_id, WorkspaceState.failed, error.message)
         raise
 
 
-def _lease(db: Database, leases: Leases, workspace_id: str, project: str, policy: WorkspacePolicy) -> str:
-    """The text of a libpq service file. The lease is recorded before anybody may use the login; one that cannot be
+def _lease(
+    db: Database, leases: Leases, places: Places, workspace_id: str, project: str, policy: WorkspacePolicy
+) -> dict[str, str]:
+    """The files of a login (`login`). The lease is recorded before anybody may use it; one that cannot be
     recorded is revoked here, since nobody else knows of it.
     """
     lease = leases.lease(project, workspace_id, LEASE_SECONDS, policy.max_age_seconds + LEASE_SECONDS)
@@ -137,13 +139,7 @@ def _lease(db: Database, leases: Leases, workspace_id: str, project: str, policy
         raise
     if not wanted:
         raise Conflict("The workspace was ended while it started.", hint="Start it again.")
-    lines = (
-        "host=/run/tre/postgresql",
-        f"dbname={lease.database}",
-        f"user={lease.username}",
-        f"password={lease.password}",
-    )
-    return "[project]\n" + "\n".join(lines) + "\n"
+    return login.files(places.data_server, lease)
 
 
 def _plan(
@@ -153,7 +149,7 @@ def _plan(
     places: Places,
     policy: WorkspacePolicy,
     mounts: tuple[DataMount, ...],
-    service_file: str,
+    files: dict[str, str],
 ) -> LaunchPlan:
     return LaunchPlan(
         workspace_id=workspace_id,
@@ -164,8 +160,8 @@ def _plan(
         intake_socket=str(intake_socket(places, workspace_id)),
         jupyter_token=secrets.token_urlsafe(32),
         data=mounts,
-        secrets={"pg_service.conf": service_file} if service_file else {},
-        postgres_socket_dir=str(places.data_database) if service_file else None,
+        secrets=files,
+        postgres_socket_dir=login.socket_folder(places.data_server) if files else None,
         limits=limits_of(policy),
         door=door_limits_of(policy),
     )

@@ -6,6 +6,7 @@ comes back after `kill -9` with every route. Leaves to the spawner when routes c
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import re
@@ -23,13 +24,15 @@ PLAIN = re.compile(r"[A-Za-z0-9._~:@/+=-]{1,512}")
 
 @dataclass(frozen=True)
 class Route:
-    """One running workspace. `base_url`: where people see it; `upstream_base`: where its own server has its root."""
+    """One running workspace. `base_url`: where people see it; `upstream`: its own server, a socket's path or a pod's
+    address and port; `upstream_base`: where that has its root.
+    """
 
     workspace_id: str
     user: str
     server_name: str
     base_url: str
-    upstream_socket: str
+    upstream: str
     upstream_base: str
     upstream_token: str
     hub_api_token: str
@@ -51,10 +54,21 @@ class Route:
                 raise InvalidInput(f"{name} is not plain text", field=name)
         if not BASE_URL.fullmatch(data["base_url"]):
             raise InvalidInput("base_url is /user/<name>/<project>/", field="base_url")
-        for name in ("upstream_socket", "upstream_base"):
-            if not data[name].startswith("/"):
-                raise InvalidInput(f"{name} starts with a slash", field=name)
+        if not data["upstream_base"].startswith("/"):
+            raise InvalidInput("upstream_base starts with a slash", field="upstream_base")
+        if not data["upstream"].startswith("/") and address_of(data["upstream"]) is None:
+            raise InvalidInput("upstream is a socket's path, or an address and a port", field="upstream")
         return cls(**texts, limits=DoorLimits.from_dict(data["limits"]))
+
+
+def address_of(upstream: str) -> tuple[str, int] | None:
+    """(address, port) of a pod; never a name, which could lead elsewhere later. None where it is none."""
+    host, _, port = upstream.rpartition(":")
+    try:
+        found = str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
+        return (found, int(port)) if 0 < int(port) < 65536 else None
+    except ValueError:
+        return None
 
 
 class RouteTable:

@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client to one workspace's Jupyter server over its Unix socket.
+"""A lean HTTP/1.1 client to one workspace's Jupyter server, over its Unix socket or to its pod.
 
 Decides how connections are kept, and how an answer of an untrusted server is read: heads are bounded, bodies come in
 bounded pieces with back pressure, anything malformed ends the connection. Leaves to `forward` and `channels` what may
@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httptools
+
+from tre.door.guard.routes import address_of
 
 MAX_HEAD_BYTES = 32 * 1024
 HIGH_WATER = 256 * 1024
@@ -188,8 +190,9 @@ class Connection(asyncio.Protocol):
 class Upstream:
     """The connections to one workspace."""
 
-    def __init__(self, socket: str) -> None:
-        self._socket = socket
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._address = address_of(upstream)
         self._idle: list[Connection] = []
         self._places = asyncio.Semaphore(CONNECTIONS)
 
@@ -207,7 +210,11 @@ class Upstream:
         """A new connection; raises UpstreamLost."""
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                _, made = await asyncio.get_running_loop().create_unix_connection(Connection, self._socket)
+                loop = asyncio.get_running_loop()
+                if self._address:
+                    _, made = await loop.create_connection(Connection, *self._address)
+                else:
+                    _, made = await loop.create_unix_connection(Connection, self._upstream)
         except (OSError, TimeoutError) as error:
             raise UpstreamLost(f"no connection ({type(error).__name__})", sent_nothing=True) from error
         return made

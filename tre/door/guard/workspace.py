@@ -33,7 +33,7 @@ class LiveSocket(Protocol):
 class Workspace:
     def __init__(self, route: Route, *, api: InternalApi, hub_api_url: str, cookie_secret: bytes) -> None:
         self.route = route
-        self.upstream = Upstream(route.upstream_socket)
+        self.upstream = Upstream(route.upstream)
         self.upstream_prefix = quote(route.upstream_base.rstrip("/"), safe="/@~")
         self.signin = SignIn(route, hub_api_url=hub_api_url, cookie_secret=cookie_secret)
         self.sockets: set[LiveSocket] = set()

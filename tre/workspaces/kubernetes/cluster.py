@@ -121,6 +121,8 @@ class Cluster:
     storage: Storage = field(default_factory=Storage)
     gpu: Gpu | None = None
     retention_days: int = 90
+    #: Where workspaces submit, as their DNS knows it.
+    intake_url: str = ""
 
     def __post_init__(self) -> None:
         check_dns_label(self.control_namespace, field="control_namespace")

@@ -86,7 +86,7 @@ def _container(cluster: Cluster, plan: LaunchPlan) -> Object:
         "image": cluster.image,
         "imagePullPolicy": cluster.pull_policy,
         "workingDir": HOME,
-        "env": _environment(plan),
+        "env": _environment(cluster, plan),
         "ports": [{"name": "jupyter", "containerPort": JUPYTER_PORT, "protocol": "TCP"}],
         "readinessProbe": {"tcpSocket": {"port": JUPYTER_PORT}, "periodSeconds": 1, "failureThreshold": 3},
         "resources": {"requests": amounts, "limits": amounts},
@@ -113,11 +113,13 @@ def _amounts(cluster: Cluster, plan: LaunchPlan) -> dict[str, str]:
     return amounts
 
 
-def _environment(plan: LaunchPlan) -> list[Object]:
+def _environment(cluster: Cluster, plan: LaunchPlan) -> list[Object]:
     """Names and counts, never a secret: the image has the rest."""
     threads = str(max(1, round(plan.limits.cpus)))
     pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS", "NUMEXPR_MAX_THREADS")
     values = {"TRE_PROJECT": plan.project, "HOME": HOME, **dict.fromkeys(pools, threads)}
+    if cluster.intake_url:
+        values["TRE_INTAKE"] = cluster.intake_url
     return [{"name": name, "value": value} for name, value in sorted(values.items())]
 
 
