@@ -1,5 +1,6 @@
 """The two PostgreSQL servers as an attacker meets them, and their configuration as whole objects."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def test_configuration_listens_on_the_socket_only_and_keeps_statements_out_of_th
         "shared_buffers": "64MB",
         "io_method": "sync",
         "max_worker_processes": "4",
-        "temp_file_limit": "8GB",
+        "temp_file_limit": "2GB",
+        "max_notify_queue_pages": "64",
         "max_logical_replication_workers": "0",
         "max_wal_senders": "0",
         "wal_level": "minimal",
@@ -47,6 +49,7 @@ def test_configuration_listens_on_the_socket_only_and_keeps_statements_out_of_th
         "log_timezone": "UTC",
         "logging_collector": "off",
         "log_line_prefix": "%m [%p] %u@%d ",
+        "log_min_messages": "warning",
         "log_statement": "none",
         "log_min_error_statement": "panic",
         "log_min_duration_statement": "-1",
@@ -124,6 +127,23 @@ def test_a_failing_statement_does_not_reach_the_log(data_server: Settings, data_
     with psycopg.connect(data_db, autocommit=True) as db, pytest.raises(psycopg.Error):
         db.execute("CREATE ROLE tre_admin PASSWORD 'do-not-log-me'")
     assert "do-not-log-me" not in (data_server.logs / "postgres-data.log").read_text()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT 'person-4711'::int",
+        "DO $$ BEGIN RAISE LOG 'person-4711'; END $$",
+        "DO $$ BEGIN RAISE WARNING 'person-4711'; END $$",
+        'SET debug_print_parse = on; SELECT 1 AS "person-4711"',
+    ],
+)
+def test_what_strangers_make_the_data_server_say_does_not_reach_the_log(
+    data_server: Settings, data_db: str, statement: str
+):
+    with psycopg.connect(data_db, autocommit=True) as db, contextlib.suppress(psycopg.errors.DataError):
+        db.execute(statement)
+    assert "person-4711" not in (data_server.logs / "postgres-data.log").read_text()
 
 
 def test_password_files_are_private_and_connection_strings_hold_no_password(data_server: Settings):

@@ -16,7 +16,7 @@ from tests.stack.toys import is_ready, part_of, supervising, wait_until
 from tre.credentials import Secrets
 from tre.errors import TreError, Unavailable
 from tre.settings import Settings
-from tre.stack import cgroups, openbao, process, status
+from tre.stack import cgroups, openbao, process, shares, status
 
 SERVERS = "tests.stack.server_parts"
 #: What appears in the state folder as the first run goes on.
@@ -107,6 +107,30 @@ def test_the_data_server_is_confined(platform: Settings):
     group = Path(groups["memory"]) / "part-postgres-data"
     assert part_of(platform, "postgres-data").pid in map(int, (group / "cgroup.procs").read_text().split())
     assert len((group / "cgroup.procs").read_text().split()) > 3
+
+
+def test_a_session_that_asks_for_too_much_memory_fails_alone(platform: Settings):
+    """Also where no control group is at hand; in one, the kernel's own way would end every session of the server."""
+    greedy = "SELECT array_agg(repeat('x', 1000000) || n) FROM generate_series(1, 100000) n"
+    with psycopg.connect(platform.data_conninfo("tre_admin"), autocommit=True) as neighbour:
+        before = neighbour.execute("SELECT pg_backend_pid()").fetchone()
+        with psycopg.connect(platform.data_conninfo("tre_admin"), autocommit=True) as db:
+            with pytest.raises(psycopg.errors.OutOfMemory):
+                db.execute(greedy)
+            assert db.execute("SELECT 1").fetchone() == (1,)
+        assert neighbour.execute("SELECT pg_backend_pid()").fetchone() == before
+    assert os.getpriority(os.PRIO_PROCESS, part_of(platform, "postgres-data").pid) >= shares.NICENESS
+
+
+def test_notifications_nobody_reads_do_not_fill_the_disk(platform: Settings):
+    """Their queue is one for all databases, and to send needs no right."""
+    conninfo = platform.data_conninfo("tre_admin")
+    with psycopg.connect(conninfo) as listening, psycopg.connect(conninfo, autocommit=True) as db:
+        listening.execute("LISTEN x")
+        listening.commit()
+        listening.execute("SELECT 1")  # in a transaction: what comes is kept for it
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded):
+            db.execute("SELECT count(pg_notify('x', repeat('y', 7900) || n)) FROM generate_series(1, 200) n")
 
 
 def test_every_file_of_the_state_folder_is_ours_alone(platform: Settings):

@@ -12,9 +12,11 @@ from tests.stack.toys import is_ready, part_of, supervising, toy, wait_until
 from tre.errors import Conflict, Unavailable
 from tre.settings import Settings
 from tre.stack import cgroups, process, status
+from tre.stack import supervisor as supervisor_module
 from tre.stack.part import Part, check_parts, environment
+from tre.stack.shares import total_memory
 from tre.stack.status import PartStatus, State
-from tre.stack.supervisor import Supervisor, only_one, total_memory
+from tre.stack.supervisor import Supervisor, only_one
 
 TOYS = "tests.stack.toy_parts"
 NAMES = ("first", "second", "third")
@@ -185,7 +187,9 @@ def test_a_part_that_takes_too_much_memory_is_killed_and_comes_back(fresh_settin
         pytest.skip("no control groups were handed over")
     greedy = "import threading\nif not os.path.exists(os.environ['TRE_RUN'] + '/was'):\n"
     greedy += (
-        "    open(os.environ['TRE_RUN'] + '/was', 'w')\n    time.sleep(0.3)\n    x = b'x' * (1 << 30)\ntime.sleep(600)"
+        # Shared memory: a process's own would be refused by its own limit before.
+        "    open(os.environ['TRE_RUN'] + '/was', 'w')\n    time.sleep(0.3)\n    import mmap\n"
+        "    x = mmap.mmap(-1, 1 << 30)\n    for _ in range(1 << 10): x.write(bytes(1 << 20))\ntime.sleep(600)"
     )
     share = 128 * 1024**2 / total_memory()
 
@@ -195,6 +199,24 @@ def test_a_part_that_takes_too_much_memory_is_killed_and_comes_back(fresh_settin
     changes = run(fresh_settings, (toy("a", greedy, memory_share=share), toy("b")), wait)
     (again,) = [change for change in changes if change.state == State.restarting]
     assert (again.name, again.reason) == ("a", "its process ended with signal SIGKILL")
+
+
+def test_a_log_that_grows_without_end_is_cut_while_its_part_runs(
+    fresh_settings: Settings, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(supervisor_module, "LOG_SECONDS", 0.05)
+    monkeypatch.setattr(process, "LOG_BYTES", 100_000)
+    chatty = "import threading\nwhile True: print('so much to say ' * 100, flush=True); time.sleep(0.001)"
+    log = fresh_settings.logs / "a.log"
+
+    def wait(supervisor: Supervisor) -> None:
+        wait_until(lambda: log.with_name("a.log.1").exists() and 0 < log.stat().st_size < 100_000)
+
+    run(fresh_settings, (toy("a", chatty),), wait)
+    older = log.with_name("a.log.1")
+    assert older.stat().st_size == 100_000
+    assert older.stat().st_mode & 0o777 == 0o600
+    assert older.read_text().endswith("so much to say \n")
 
 
 def test_status_states_memory(fresh_settings: Settings):

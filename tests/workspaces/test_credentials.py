@@ -225,6 +225,8 @@ WEAK = "CREATE ROLE m_probe SUPERUSER LOGIN PASSWORD 'm_probe'", "DROP ROLE m_pr
         (PROGRAMS, "database-programs"),
         (SUPER, "database-network"),
         (WEAK, "database-superuser"),
+        (SUPER, "database-locks"),
+        (SUPER, "database-disk"),
     ],
 )
 def test_a_loosened_database_is_seen(neighbours: Neighbours, change: tuple[str, str], probe: str) -> None:

@@ -1,7 +1,6 @@
 """A workspace's life: how it starts, what ends it, and that nothing of it is left."""
 
 import os
-import selectors
 import signal
 import socket
 import stat
@@ -18,11 +17,7 @@ from tests.workspaces.conftest import ENVIRONMENT, LIMITS, Plan, processes_with
 from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.workspaces.runtime import REPOSITORY, SandboxRuntime
 from tre.workspaces.sandbox import usage
-from tre.workspaces.sandbox.arguments import Image
 from tre.workspaces.sandbox.cgroups import handed_over
-from tre.workspaces.sandbox.keeper import Keeper
-from tre.workspaces.sandbox.launch import Sandbox
-from tre.workspaces.sandbox.order import Order
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> object:
@@ -288,19 +283,3 @@ def test_exec_in_has_the_same_walls(runtime: SandboxRuntime, plan: Plan) -> None
     assert "NoNewPrivs:\t1" in status
     assert "CapBnd:\t0000000000000000" in status
     assert sh(runtime, state, "readlink /proc/self/ns/net /proc/1/ns/net 2>/dev/null | sort -u | wc -l") == "1"
-
-
-def test_a_log_that_ended_is_read_again_without_harm(plan: Plan, folder: Path) -> None:
-    """Whoever is inside may close what it writes to, before it ends or never."""
-    keeper = Keeper(Order(plan(), folder, folder, folder, Image("", "", ()), {}))
-    reading, writing = os.pipe()
-    sandbox = Sandbox(process=None, life=-1, ready=-1, log=reading)  # type: ignore[arg-type]
-    os.set_blocking(reading, False)
-    keeper.selector.register(reading, selectors.EVENT_READ, "log")
-    keeper._read_log(sandbox)
-    os.write(writing, b"last words")
-    os.close(writing)
-    for _ in range(3):
-        keeper._read_log(sandbox)
-    assert (bytes(sandbox.tail), list(keeper.selector.get_map())) == (b"last words", [])
-    os.close(reading)

@@ -36,7 +36,7 @@ EXPECTED: dict[str, list[str]] = {
         *("filter-present", "netlink", "any-other-family", "unshare-any", "ptrace", "key-rings", "file-handles"),
         *("system-v-ipc", "personality", "make-setuid", "other-process-memory", "machine-administration"),
         *("userfaultfd", "bpf", "io-uring", "perf", "vsock", "family-in-upper-half", "new-mount-calls"),
-        "compatibility-calls",
+        *("compatibility-calls", "watch-shared-files", "lease-file"),
     ],
     "filter and user namespaces": ["unshare-user", "clone-user", "clone3-user", "mount"],
     "capabilities": ["capabilities"],

@@ -1,6 +1,7 @@
 """The system call filter, run by an interpreter of its own: each number and checked argument, on both architectures."""
 
 import errno
+import fcntl
 import os
 import platform
 import random
@@ -25,7 +26,7 @@ from tre.workspaces.sandbox.seccomp import (
 ARCHITECTURES = ("x86_64", "aarch64")
 CHECKED = {
     *("clone", "socket", "socketpair", "ioctl", "prctl", "personality", "open", "openat", "creat"),
-    *("chmod", "fchmod", "fchmodat", "fchmodat2", "mknod", "mknodat"),
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "mknod", "mknodat", "fcntl"),
 }
 MISSING = ERRNO | errno.ENOSYS
 NOT_ALLOWED = ERRNO | errno.EPERM
@@ -98,6 +99,17 @@ def test_socket_families_types_and_protocols(on: str) -> None:
     for protocol in range(300):
         expected = ALLOW if protocol in (0, 6, 17) else ERRNO | errno.EPROTONOSUPPORT
         assert answer("socket", 10, 1, protocol, on=on) == expected
+
+
+@pytest.mark.parametrize("on", ARCHITECTURES)
+def test_descriptors_are_duplicated_locked_and_sealed_but_neither_leased_nor_watched(on: str) -> None:
+    wanted = ("F_DUPFD", "F_GETFD", "F_SETFD", "F_GETFL", "F_SETFL", "F_GETLK", "F_SETLK", "F_SETLKW", "F_OFD_SETLK")
+    for name in (*wanted, "F_OFD_GETLK", "F_DUPFD_CLOEXEC", "F_ADD_SEALS", "F_GET_SEALS", "F_GETPIPE_SZ", "F_SETOWN"):
+        assert answer("fcntl", 3, getattr(fcntl, name), on=on) == ALLOW, name
+    for name in ("F_SETLEASE", "F_NOTIFY", "F_SETPIPE_SZ"):
+        assert answer("fcntl", 3, getattr(fcntl, name), on=on) == NOT_ALLOWED, name
+        assert answer("fcntl", 3, getattr(fcntl, name) | 1 << 40, on=on) == NOT_ALLOWED, "the upper half counts nothing"
+    assert answer("inotify_init1", 0, on=on) == answer("inotify_add_watch", 3, on=on) == MISSING
 
 
 @pytest.mark.parametrize("on", ARCHITECTURES)

@@ -7,6 +7,8 @@ databases are made later (`tre.credentials.projects`). Leaves the tables' grants
 
 from __future__ import annotations
 
+from itertools import product
+
 from tre.credentials.files import new_password, pgpass_line, scram_verifier, write_secret
 from tre.settings import Settings
 from tre.stack.postgres import Server, initialise
@@ -24,7 +26,7 @@ def data_server(settings: Settings) -> Server:
     """A login of a workspace (`w_…`) and a project's manager (`m_…`) may ask for project databases (`p_…`) only."""
     hba = (("all", "tre_admin"), ('"/^p_[0-9a-z]+$"', '"/^[mw]_[0-9a-z]+$"'))
     data, sockets = settings.servers / "postgres-data", settings.data_database
-    return Server("postgres-data", data, sockets, hba, max_connections=300)
+    return Server("postgres-data", data, sockets, hba, max_connections=300, strangers=True)
 
 
 def state_statements(verifiers: dict[str, str]) -> list[str]:
@@ -52,9 +54,19 @@ def data_statements(verifiers: dict[str, str]) -> list[str]:
 
 
 def data_template() -> list[str]:
-    """Everyone may make large objects, without any right: a reader could fill the disk with them."""
-    functions = ("lo_creat(int)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
+    """What PostgreSQL lets everyone do without any right: make large objects, with which a reader could fill the disk,
+    and take advisory locks, whose table is one for all databases: where it is full, nobody can log in any more.
+    """
+    functions = ("lo_creat(int)", "lo_create(oid)", "lo_from_bytea(oid, bytea)", *advisory_locks())
     return [f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC" for function in functions]
+
+
+def advisory_locks() -> list[str]:
+    """Every function that takes one."""
+    names = product(
+        ("pg_", "pg_try_"), ("advisory_lock", "advisory_xact_lock"), ("", "_shared"), ("bigint", "int, int")
+    )
+    return [f"{way}{lock}{how}({keys})" for way, lock, how, keys in names]
 
 
 def closed_to_public(*databases: str) -> list[str]:

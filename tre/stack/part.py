@@ -46,7 +46,8 @@ class Part:
     one_shot: bool = False
     start_seconds: float = 60.0
     stop_seconds: float = 10.0
-    #: Share of the machine's memory that the part and its children may take, where control groups are at hand; 0: all.
+    #: Share of the machine's memory that the part and its children may take; 0: all, for what no stranger's statement
+    #: makes work. See `shares`.
     memory_share: float = 0.0
 
 

@@ -30,6 +30,7 @@ SUPERUSER = "postgres"
 class Server:
     """One server. `hba` are the (database, role) pairs that may log in; nobody else.
 
+    `strangers` write statements of their own here: what they provoke, with the data in it, stays out of the log.
     `durable=False` is for tests: what was written may be lost, and no autovacuum holds on to a database that is to go.
     """
 
@@ -39,6 +40,7 @@ class Server:
     hba: tuple[tuple[str, str], ...]
     max_connections: int = 100
     shared_buffers_mb: int = 64
+    strangers: bool = False
     durable: bool = True
 
     def argv(self) -> list[str]:
@@ -60,8 +62,9 @@ def configuration(server: Server) -> dict[str, str]:
         "shared_buffers": f"{server.shared_buffers_mb}MB",
         "io_method": "sync",
         "max_worker_processes": "4",
-        # Of one session; the disk is everyone's.
-        "temp_file_limit": "8GB",
+        # Of one session, and of all together; the disk is everyone's.
+        "temp_file_limit": "2GB",
+        "max_notify_queue_pages": "64",
         "max_logical_replication_workers": "0",
         "max_wal_senders": "0",
         "wal_level": "minimal",
@@ -74,6 +77,7 @@ def configuration(server: Server) -> dict[str, str]:
         "log_timezone": "UTC",
         "logging_collector": "off",
         "log_line_prefix": "%m [%p] %u@%d ",
+        "log_min_messages": "fatal" if server.strangers else "warning",
         "log_statement": "none",
         # A failing statement may hold a password or a person's data.
         "log_min_error_statement": "panic",

@@ -88,6 +88,18 @@ def turn_over(log: Path) -> None:
             log.replace(log.with_name(log.name + ".1"))
 
 
+def shorten(log: Path) -> None:
+    """The same for a log that a running process appends to: the end of it is kept beside it, and it begins again."""
+    with contextlib.suppress(FileNotFoundError):
+        size = log.stat().st_size
+        if size > LOG_BYTES:
+            with log.open("rb") as file, log.with_name(log.name + ".1").open("wb") as older:
+                file.seek(size - LOG_BYTES)
+                os.fchmod(older.fileno(), 0o600)
+                older.write(file.read(LOG_BYTES))
+            os.truncate(log, 0)
+
+
 def stop(process: subprocess.Popen[bytes], stop_signal: int = signal.SIGTERM, seconds: float = 10.0) -> int:
     """End a child: `stop_signal`, and SIGKILL to its whole session where it does not end in time. Returns its code."""
     if process.poll() is None:

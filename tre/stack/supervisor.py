@@ -20,7 +20,7 @@ from typing import Any
 
 from tre.errors import Broken, Conflict, TreError, Unavailable
 from tre.settings import Settings, make_private_folder
-from tre.stack import cgroups, process, status
+from tre.stack import cgroups, process, shares, status
 from tre.stack.part import Part, check_parts
 from tre.stack.status import PartStatus, State
 
@@ -32,6 +32,7 @@ STEADY_SECONDS = 60.0
 #: killed with everything else keeps its lock until the machine has cleared the dead process away.
 TRIES = 6
 PROBE_SECONDS = 0.05
+LOG_SECONDS = 10.0
 #: In the state folder while a restore moves things to their places.
 RESTORING = "restoring"
 
@@ -65,6 +66,7 @@ class Supervisor:
         """Raises Unavailable where a part does not come up the first time, after stopping the others."""
         tasks = [asyncio.create_task(self.keep(part)) for part in self.parts]
         announce = asyncio.create_task(self.announce(on_ready))
+        tasks.append(asyncio.create_task(self.keep_logs_short()))
         await self.stop.wait()
         announce.cancel()
         await asyncio.gather(*tasks)
@@ -78,6 +80,13 @@ class Supervisor:
             await event.wait()
         self.was_ready = True
         on_ready()
+
+    async def keep_logs_short(self) -> None:
+        """What people do makes parts write: whoever does it without end must not fill the disk."""
+        while not self.stop.is_set():
+            for part in self.parts:
+                await asyncio.to_thread(process.shorten, self.log(part))
+            await self.unless_stopped(asyncio.sleep(LOG_SECONDS))
 
     async def keep(self, part: Part) -> None:
         """One part from its first start to its stop."""
@@ -143,7 +152,7 @@ class Supervisor:
             folder=self.settings.state,
         )
         if part.memory_share:
-            cgroups.confine(self.groups, f"part-{part.name}", child.pid, int(part.memory_share * total_memory()))
+            shares.bound(self.groups, part.name, child.pid, part.memory_share)
         identity = process.identify(child.pid)
         self.change(part, State.starting, pid=child.pid, started=identity.started if identity else 0)
         return child
@@ -220,11 +229,6 @@ async def exit_of(child: subprocess.Popen[bytes]) -> None:
         loop.remove_reader(descriptor)
         os.close(descriptor)
     child.wait()
-
-
-def total_memory() -> int:
-    """Bytes of the machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def words_for(child: subprocess.Popen[bytes]) -> str:

@@ -29,6 +29,7 @@ from tre.workspaces.sandbox.status import Status, lock, write_status
 from tre.workspaces.sandbox.watch import Watch
 
 LOG_BYTES = 16 << 10
+PIPE_BYTES = 64 << 10
 ALREADY = "already running"
 
 
@@ -46,6 +47,7 @@ class Keeper:
         self.sandbox: Sandbox | None = None
         self.groups: list[cgroups.ControlGroup] = []
         self.selector = selectors.DefaultSelector()
+        self.log_open = True
         self.deadline = now() + order.plan.limits.max_age_seconds
 
     def run(self) -> None:
@@ -120,8 +122,7 @@ class Keeper:
         """Wait at most so long; a reason if the workspace must end."""
         left = max(0.0, min(seconds, self.deadline - now()))
         names = {key.data: key.fd for key, _ in self.selector.select(left)}
-        if "log" in names:
-            self._read_log(sandbox)
+        self._take_log(sandbox, waiting="log" in names)
         if "ready" in names:
             self.selector.unregister(sandbox.ready)
             if os.read(sandbox.ready, 64):
@@ -129,17 +130,20 @@ class Keeper:
         if "stop" in names:
             return "stopped"
         if "exit" in names:
-            self._read_log(sandbox)
+            _read_log(sandbox)
             return self._ended(sandbox)
         return None
 
-    def _read_log(self, sandbox: Sandbox) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while part := os.read(sandbox.log, 1 << 16):
-                sandbox.tail += part
-                del sandbox.tail[:-LOG_BYTES]
-            with contextlib.suppress(KeyError):
-                self.selector.unregister(sandbox.log)
+    def _take_log(self, sandbox: Sandbox, *, waiting: bool) -> None:
+        """Read what the inside wrote, then wait for once without it: who writes without end is read a pipe's fill at
+        a time, and costs neither this process's time nor its attention.
+        """
+        heard = sandbox.log in self.selector.get_map()
+        if waiting and heard:
+            self.selector.unregister(sandbox.log)
+            self.log_open = _read_log(sandbox)
+        elif not heard and self.log_open:
+            self.selector.register(sandbox.log, selectors.EVENT_READ, "log")
 
     def _ended(self, sandbox: Sandbox) -> str:
         code = sandbox.process.wait()
@@ -158,6 +162,16 @@ class Keeper:
             null = os.open(os.devnull, os.O_RDWR)
             os.dup2(null, 1)
             os.close(null)
+
+
+def _read_log(sandbox: Sandbox) -> bool:
+    """Take a pipe's fill at most; False once nobody can write any more."""
+    with contextlib.suppress(BlockingIOError):
+        part = os.read(sandbox.log, PIPE_BYTES)
+        sandbox.tail += part
+        del sandbox.tail[:-LOG_BYTES]
+        return bool(part)
+    return True
 
 
 def main() -> None:

@@ -47,27 +47,29 @@ ALLOWED = _names(
     accept accept4 access alarm arch_prctl bind brk cachestat capget chdir chown clock_getres clock_gettime
     clock_nanosleep close close_range connect copy_file_range dup dup2 dup3 epoll_create epoll_create1 epoll_ctl
     epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2
-    fadvise64 fallocate fchdir fchown fchownat fcntl fdatasync fgetxattr flistxattr flock fork fremovexattr
-    fsetxattr fstat fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv futex_wake futimesat
+    fadvise64 fallocate fchdir fchown fchownat fdatasync fgetxattr flistxattr flock fork fremovexattr fsetxattr
+    fstat fstatfs fsync ftruncate futex futex_requeue futex_wait futex_waitv futex_wake futimesat
     get_robust_list getcpu getcwd getdents getdents64 getegid geteuid getgid getgroups getitimer getpeername
     getpgid getpgrp getpid getppid getpriority getrandom getresgid getresuid getrlimit getrusage getsid
-    getsockname getsockopt gettid gettimeofday getuid getxattr inotify_add_watch inotify_init inotify_init1
-    inotify_rm_watch kill lchown lgetxattr link linkat listen listxattr llistxattr lremovexattr lseek lsetxattr
-    lstat madvise membarrier memfd_create mincore mkdir mkdirat mlock mlock2 mlockall mmap mprotect mremap msync
-    munlock munlockall munmap nanosleep newfstatat pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc
-    pkey_free pkey_mprotect poll ppoll pread64 preadv preadv2 prlimit64 pselect6 pwrite64 pwritev pwritev2 read
-    readahead readlink readlinkat readv recvfrom recvmmsg recvmsg removexattr rename renameat renameat2
-    restart_syscall rmdir rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigqueueinfo rt_sigreturn
-    rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min
-    sched_getaffinity sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval sched_setscheduler
-    sched_yield select sendfile sendmmsg sendmsg sendto set_robust_list set_tid_address setitimer setpgid
-    setpriority setrlimit setsid setsockopt setxattr shutdown sigaltstack signalfd signalfd4 splice stat statfs
-    statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete
-    timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill
-    truncate umask uname unlink unlinkat utime utimensat utimes vfork vmsplice wait4 waitid write writev
+    getsockname getsockopt gettid gettimeofday getuid getxattr kill lchown lgetxattr link linkat listen
+    listxattr llistxattr lremovexattr lseek lsetxattr lstat madvise membarrier memfd_create mincore mkdir
+    mkdirat mlock mlock2 mlockall mmap mprotect mremap msync munlock munlockall munmap nanosleep newfstatat
+    pause pidfd_open pidfd_send_signal pipe pipe2 pkey_alloc pkey_free pkey_mprotect poll ppoll pread64 preadv
+    preadv2 prlimit64 pselect6 pwrite64 pwritev pwritev2 read readahead readlink readlinkat readv recvfrom
+    recvmmsg recvmsg removexattr rename renameat renameat2 restart_syscall rmdir rseq rt_sigaction rt_sigpending
+    rt_sigprocmask rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo
+    sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getattr sched_getparam
+    sched_getscheduler sched_rr_get_interval sched_setscheduler sched_yield select sendfile sendmmsg sendmsg
+    sendto set_robust_list set_tid_address setitimer setpgid setpriority setrlimit setsid setsockopt setxattr
+    shutdown sigaltstack signalfd signalfd4 splice stat statfs statx symlink symlinkat sync sync_file_range
+    syncfs sysinfo tee tgkill time timer_create timer_delete timer_getoverrun timer_gettime timer_settime
+    timerfd_create timerfd_gettime timerfd_settime times tkill truncate umask uname unlink unlinkat utime
+    utimensat utimes vfork vmsplice wait4 waitid write writev
     """
 )
 
+# `inotify_*` is not among the allowed: the environment's files are one for all workspaces, and who watches them learns
+# what the neighbours open; instances are counted for the platform's user, whose own parts would get none.
 # `sched_setscheduler` is among the allowed: libzmq sets the ordinary policy on each of its threads and aborts on any
 # refusal, and without CAP_SYS_NICE the kernel grants nothing but ordinary and lower policies.
 # Known calls that libraries make in good faith: "not permitted" is the answer they understand. Setting the affinity is
@@ -115,6 +117,18 @@ IOCTLS = (
     0x40045431,  # TIOCSPTLCK
     0x40049409,  # FICLONE
     0x4020940D,  # FICLONERANGE
+)
+
+# What descriptors and locks need. Not among them: leases (F_SETLEASE), on which the platform's own opening of a file
+# waits, and notes about folders (F_NOTIFY), which tell what others open.
+DESCRIPTOR_CONTROLS = (
+    *range(12),  # F_DUPFD ... F_GETSIG, record locks and owner of signals among them
+    15,  # F_SETOWN_EX
+    16,  # F_GETOWN_EX
+    *range(36, 39),  # F_OFD_GETLK ... F_OFD_SETLKW
+    1025,  # F_GETLEASE
+    1030,  # F_DUPFD_CLOEXEC
+    *range(1032, 1041),  # F_GETPIPE_SZ, seals, write hints
 )
 
 PROCESS_CONTROLS = (
@@ -210,6 +224,7 @@ _CHECKED: Mapping[str, Block] = MappingProxyType(
             give(ALLOW),
         ],
         "socketpair": [*_one_of(0, (AF_UNIX,), errno.EOPNOTSUPP), give(ALLOW)],
+        "fcntl": [*_one_of(1, DESCRIPTOR_CONTROLS, errno.EPERM), give(ALLOW)],
         "ioctl": [*_one_of(1, IOCTLS, errno.ENOTTY), give(ALLOW)],
         "prctl": [*_one_of(0, PROCESS_CONTROLS, errno.EINVAL), give(ALLOW)],
         "personality": [*_one_of(0, (0, QUERY_PERSONALITY), errno.EPERM), give(ALLOW)],

@@ -123,20 +123,6 @@ def _mapped(process: int) -> Iterator[tuple[tuple[int, int], tuple[str, int]]]:
                 yield (os.makedev(major, minor), int(inode)), (name, high - low)
 
 
-def folder_bytes(folder: str) -> int:
-    """What a folder holds on disk: no symlink is followed, a file with two names counts once."""
-    total, seen = 0, set[int]()
-    for _, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
-        total += os.fstat(descriptor).st_blocks * 512
-        for name in names:
-            with contextlib.suppress(OSError):
-                held = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                if held.st_nlink == 1 or held.st_ino not in seen:
-                    total += held.st_blocks * 512
-                    seen.add(held.st_ino)
-    return total
-
-
 def free_bytes(path: str) -> int:
     """Free space of the file system below a path."""
     system = os.statvfs(path)

@@ -3,7 +3,8 @@
 Decides when a limit is broken. Two looks lie a quarter of a second apart, so what is written between them is the
 overrun; one file (RLIMIT_FSIZE) and one process (RLIMIT_DATA) are bounded exactly. As the kernel would, it first ends
 the largest process, and only where that does not help, the workspace. A home that is already too large at the start
-may stay, but not grow, so that its owner can make room. Leaves reading /proc to `usage`, ending to `keeper`.
+may stay, but not grow, so that its owner can make room. Leaves reading /proc to `usage`, counting the
+home to `home`, ending to `keeper`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from tre.workspaces.plan import LaunchPlan
 from tre.workspaces.sandbox import usage
 from tre.workspaces.sandbox.cgroups import ControlGroup
+from tre.workspaces.sandbox.home import Unmeasured, home_bytes
 
 LOOK_SECONDS, IDLE_SECONDS = 0.1, 0.5
 # How often the home is walked through although the disk's free space has hardly changed.
@@ -74,7 +76,10 @@ class Watch:
         if not first and self.free - free < WALK_AFTER_BYTES and time.monotonic() - self.walked_at < WALK_SECONDS:
             return None
         self.free, self.walked_at = free, time.monotonic()
-        used = usage.folder_bytes(self.home) + usage.unlinked_bytes(processes, os.stat(self.home).st_dev)
+        try:
+            used = home_bytes(self.home) + usage.unlinked_bytes(processes, os.stat(self.home).st_dev)
+        except Unmeasured:
+            return "its home changes faster than it can be measured"
         if first:
             self.ceiling = max(self.ceiling, used)
         if used > self.ceiling:

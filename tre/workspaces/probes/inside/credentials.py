@@ -180,6 +180,16 @@ def database_programs(given: Given) -> str | None:
     return _refused("COPY (SELECT 1) TO PROGRAM 'cat >/dev/null'") or _refused("CREATE EXTENSION plpython3u")
 
 
+@attempt(DATABASE, "fill the table of locks, which is one for all projects: nobody else could log in", "database")
+def database_locks(given: Given) -> str | None:
+    return _refused("SELECT pg_advisory_lock(1)") or _refused("SELECT pg_try_advisory_xact_lock_shared(1, 1)")
+
+
+@attempt(DATABASE, "fill the server's disk with large objects or a table of its own", "database")
+def database_disk(given: Given) -> str | None:
+    return _refused("SELECT lo_from_bytea(0, 'x')") or _refused("CREATE TEMPORARY TABLE probe (x int)")
+
+
 @attempt(DATABASE, "reach from the database's server into the network", "database")
 def database_network(given: Given) -> str | None:
     return _refused("CREATE EXTENSION dblink") or _refused("CREATE EXTENSION postgres_fdw")

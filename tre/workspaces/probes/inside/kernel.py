@@ -16,6 +16,7 @@ from tre.workspaces.probes.inside.attempt import Given, Killed, attempt
 FILTER = "system call filter"
 Calls = dict[str, tuple[int | bytes | None, ...]]
 NEW_USER, NEW_NET, NEW_NS = 0x10000000, 0x40000000, 0x00020000
+F_SETLEASE, F_NOTIFY = 1024, 1026
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
 
@@ -142,6 +143,23 @@ def key_rings(given: Given) -> str | None:
 @attempt(FILTER, "load a BPF program or map")
 def bpf(given: Given) -> str | None:
     return _stopped_by_filter(given, {"bpf": (0, bytes(128), 128)})
+
+
+@attempt(FILTER, "hear what others open in the files that all workspaces share, or use up the platform's own watches")
+def watch_shared_files(given: Given) -> str | None:
+    folder = os.open("/opt/tre/env/lib", os.O_RDONLY)
+    calls: Calls = {"inotify_init": (), "inotify_init1": (0,), "fcntl": (folder, F_NOTIFY, 1)}
+    return _stopped_by_filter(given, calls)
+
+
+@attempt(FILTER, "take a lease on a file, so that the platform waits when it opens it")
+def lease_file(given: Given) -> str | None:
+    path = "/home/researcher/.probe-lease"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        return _stopped_by_filter(given, {"fcntl": (descriptor, F_SETLEASE, 1)})
+    finally:
+        os.unlink(path)
 
 
 @attempt(FILTER, "use io_uring")
