@@ -44,6 +44,7 @@ def test_configuration_listens_on_the_socket_only_and_keeps_statements_out_of_th
         "fsync": "on",
         "full_page_writes": "on",
         "synchronous_commit": "on",
+        "autovacuum": "on",
         "jit": "off",
         "timezone": "UTC",
         "log_timezone": "UTC",
