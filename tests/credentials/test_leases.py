@@ -4,11 +4,13 @@ import datetime
 import threading
 import time
 
+import hvac
 import psycopg
 import pytest
 
 from tests.credentials.conftest import login
-from tre.credentials import Secrets, projects
+from tre.credentials import Secrets, policies, projects
+from tre.credentials.client import connect
 from tre.errors import InvalidInput, NotFound
 from tre.settings import Settings
 
@@ -266,3 +268,21 @@ def test_removing_a_project_leaves_no_role_and_no_database(secrets: Secrets, dat
     with pytest.raises(NotFound):
         secrets.project_database("gamma")
     secrets.project_remove("gamma")
+
+
+def test_the_token_of_one_projects_lease_fetches_no_other_ones_login(secrets: Secrets, project: str):
+    """The one place where a login's token is in somebody's hands: ours, for a moment."""
+    own, other = secrets.project_prepare(project), secrets.project_prepare("omega")
+    body = {"policies": [policies.LEASE_POLICY], "ttl": "60s", "no_default_policy": True}
+    create = f"auth/token/create/{policies.TOKEN_ROLE}"
+    token = secrets.server.post("test", create, body | {"entity_alias": own.database})["auth"]["client_token"]
+    client = connect(secrets.settings.openbao_socket, token)
+    lease = client.secrets.database.generate_credentials(own.database)["lease_id"]
+    with pytest.raises(hvac.exceptions.Forbidden):
+        client.secrets.database.generate_credentials(other.database)
+    secrets.server.post("test", "sys/leases/revoke", {"lease_id": lease, "sync": True})
+    nameless = secrets.server.post("test", create, body)["auth"]["client_token"]
+    with pytest.raises(hvac.exceptions.Forbidden):
+        connect(secrets.settings.openbao_socket, nameless).secrets.database.generate_credentials(own.database)
+    with pytest.raises(InvalidInput):
+        secrets.server.post("test", create, body | {"entity_alias": "control-plane"})

@@ -276,13 +276,16 @@ def test_errors_are_ours(error: Exception, expected: type[TreError]):
 
 
 def test_policies_as_whole_objects():
-    assert policies.lease_policy() == {"database/creds/p_*": {"capabilities": ["read"]}}
+    assert policies.lease_policy("auth_token_1") == {
+        "database/creds/{{identity.entity.aliases.auth_token_1.name}}": {"capabilities": ["read"]}
+    }
     found = policies.control_plane_policy()
     assert {path for path, rule in found.items() if "sudo" in rule["capabilities"]} == {"auth/token/accessors"}
     assert not [path for path in found if path.startswith(("sys/policies", "database/creds", "*"))]
     assert policies.token_role() == {
         "orphan": True,
         "allowed_policies": ["lease"],
+        "allowed_entity_aliases": ["p_*"],
         "token_no_default_policy": True,
         "renewable": True,
         "token_explicit_max_ttl": 604800,

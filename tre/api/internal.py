@@ -104,7 +104,9 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
 
 def places_of(platform: Platform) -> Places:
     place = platform.settings
-    return Places(place.homes, place.intake_sockets, place.data_server, DataPlaces.from_settings(place))
+    return Places(
+        place.homes, place.intake_sockets, place.data_server, DataPlaces.from_settings(place), place.cluster is not None
+    )
 
 
 def token_maker(platform: Platform) -> MakeToken:

@@ -49,6 +49,7 @@ def issue(server: Server, database: str, project: str, workspace: str, ttl: int,
         "explicit_max_ttl": f"{longest}s",
         "meta": {"project": project, "workspace": workspace},
         "no_default_policy": True,
+        "entity_alias": database,
     }
     made = server.post("lease a login", f"auth/token/create/{TOKEN_ROLE}", token)["auth"]
     try:

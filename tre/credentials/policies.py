@@ -71,9 +71,14 @@ def control_plane_policy() -> Paths:
     }
 
 
-def lease_policy() -> Paths:
-    """What the token behind one lease may do: fetch one login, nothing else. It never leaves the control plane."""
-    return {"database/creds/p_*": allow("read")}
+def lease_policy(token_mount: str) -> Paths:
+    """What the token behind one lease may do: fetch a login to its own project's database, nothing else. It never
+    leaves the control plane.
+
+    One policy per project without anybody who may write policies: the server fills in the name under which the token
+    was made (`entity_alias`, see `token_role`), which is the database's. `token_mount` is the accessor of `auth/token`.
+    """
+    return {f"database/creds/{{{{identity.entity.aliases.{token_mount}.name}}}}": allow("read")}
 
 
 def policy_text(paths: Paths) -> str:
@@ -110,6 +115,7 @@ def token_role() -> dict[str, Any]:
     return {
         "orphan": True,
         "allowed_policies": [LEASE_POLICY],
+        "allowed_entity_aliases": ["p_*"],
         "token_no_default_policy": True,
         "renewable": True,
         "token_explicit_max_ttl": LONGEST_LEASE,

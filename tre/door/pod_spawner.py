@@ -53,6 +53,8 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
         return Neighbours(str(self.places.guard_admin), "the guard", token)
 
     async def begin(self, plan: LaunchPlan) -> str:
+        if not plan.nodes:
+            raise Unavailable("No node was shown to confine workspaces.", hint="Tell an administrator.")
         self.plan, self.pod_name = plan, workspace_of(plan.workspace_id)
         made = asyncio.ensure_future(KubeSpawner._start(self))
         try:

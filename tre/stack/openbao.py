@@ -196,7 +196,8 @@ def make_engines(client: hvac.Client) -> None:
 
 def make_rules(client: hvac.Client) -> None:
     client.sys.create_or_update_policy(policies.APP_ROLE, policies.policy_text(policies.control_plane_policy()))
-    client.sys.create_or_update_policy(policies.LEASE_POLICY, policies.policy_text(policies.lease_policy()))
+    mount = client.sys.list_auth_methods()["data"]["token/"]["accessor"]
+    client.sys.create_or_update_policy(policies.LEASE_POLICY, policies.policy_text(policies.lease_policy(mount)))
     client.adapter.post(f"/v1/auth/token/roles/{policies.TOKEN_ROLE}", json=policies.token_role())
     client.adapter.post(f"/v1/auth/approle/role/{policies.APP_ROLE}", json=policies.app_role())
 

@@ -25,6 +25,7 @@ from tre.outputs.recomputed import Snapshot
 from tre.people.signin import forget_failures
 from tre.workspaces.controller import close, converge
 from tre.workspaces.model import Workspace
+from tre.workspaces.orphans import reconcile
 from tre.workspaces.runtime import SandboxRuntime
 from tre.workspaces.sandbox.checking import run_checked
 from tre.workspaces.service import TOKEN_FILE, MakeToken
@@ -96,6 +97,7 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         Step("expire", lambda: outputs.expire(db), 10.0),
         Step("collect", lambda: collect_orphans(db, platform.content) > 0, 600.0),
         Step("control", control, 2.0),
+        Step("orphans", lambda: reconcile(db, platform.secrets) > 0, 60.0),
         Step("sign", sign, 60.0),
         Step("forget", lambda: forget_failures(db) > 0, 600.0),
     )

@@ -86,6 +86,20 @@ class Traffic(Base):
     suspended_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+class NodeProof(Base):
+    """What was last shown of a node: whether the network confines pods there from their first instruction. `uid` is the
+    node's own: another one of the same name has to be shown anew.
+    """
+
+    __tablename__ = "node_proof"
+
+    node: Mapped[str] = mapped_column(Text, primary_key=True)
+    uid: Mapped[str] = mapped_column(Text)
+    proven: Mapped[bool]
+    reason: Mapped[str] = mapped_column(Text)
+    shown_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
 @dataclass(frozen=True)
 class Number:
     """What a number of the policy means, and within which bounds (both included) it may be set."""

@@ -85,7 +85,7 @@ class LaunchPlan:
     folder holds this workspace's intake socket and nothing else: the folder is shown, so that the intake may be
     restarted, and `/run/tre/intake.sock` leads to it. `postgres_socket_dir` is shown at `/run/tre/postgresql`.
     `base_url` is the path under which the Jupyter server answers, with a slash at both ends. `jupyter_token` and `door`
-    are for the guard alone.
+    are for the guard alone. `nodes` are those of a cluster where it may run.
     """
 
     workspace_id: str
@@ -100,6 +100,7 @@ class LaunchPlan:
     postgres_socket_dir: str | None = None
     limits: Limits = field(default_factory=Limits)
     door: DoorLimits = field(default_factory=DoorLimits)
+    nodes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("workspace_id", "person", "project"):
@@ -144,6 +145,7 @@ class LaunchPlan:
         parts = dict(values)
         try:
             parts["data"] = tuple(DataMount(**item) for item in parts.get("data", ()))
+            parts["nodes"] = tuple(parts.get("nodes", ()))
             parts["limits"] = Limits(**parts.get("limits", {}))
             if "door" in parts:
                 parts["door"] = DoorLimits.from_dict(parts["door"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from tre.projects import service as projects
 from tre.projects.rules import check_gate
 from tre.settings import PostgresServer, make_private_folder
 from tre.store import Database
-from tre.workspaces import login, rules, traffic
+from tre.workspaces import login, nodes, rules, traffic
 from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.plan import DataMount, LaunchPlan
 from tre.workspaces.policy import door_limits_of, limits_of, policy_of
@@ -66,6 +66,7 @@ class Places:
     intake_sockets: Path
     data_server: PostgresServer
     data: DataPlaces
+    on_cluster: bool = False
 
 
 def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
@@ -91,6 +92,7 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         case.note(project=project, person=actor.username)
         projects.get(case.session, project)
         check_gate(obstacles(case.session, project, actor.username, case.now))
+        where = nodes.proven(case.session, case.now) if places.on_cluster else ()
         live = select(Workspace.id).where(
             Workspace.project_slug == project, Workspace.username == actor.username, Workspace.state.in_(LIVE)
         )
@@ -115,7 +117,8 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
     try:
         make_private_folder(home(places, project, actor.username))
         files = _lease(db, leases, places, workspace_id, project, policy) if has_database else {}
-        return _plan(workspace_id, actor.username, project, places, policy, mounts, files)
+        plan = _plan(workspace_id, actor.username, project, places, policy, mounts, files)
+        return replace(plan, nodes=where)
     except TreError as error:
         end(db, leases, workspace_id, WorkspaceState.failed, error.message)
         raise

@@ -61,6 +61,10 @@ def secret_files(**items: str) -> dict[str, Any]:
     return {"secretName": NAME, "defaultMode": 0o400, "optional": False, "items": listed}
 
 
+LOST = [
+    {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}
+    for key in ("not-ready", "unreachable")
+]
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -87,6 +91,7 @@ POD = {
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "tolerations": LOST,
         "containers": [CONTAINER],
         "volumes": [
             {"name": "home", "persistentVolumeClaim": {"claimName": "home-bob"}},
@@ -118,10 +123,18 @@ def test_what_the_installation_adds():
         "hostUsers": False,
         "priorityClassName": "workspaces",
         "nodeSelector": {"accelerator": "a100"},
-        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "tolerations": [*LOST, {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "containers": [{**CONTAINER, "resources": {"requests": amounts, "limits": amounts}}],
     }
     assert "nvidia" not in json.dumps(workspace_pod(EVERYTHING, replace(PLAN, project="benefit")))
+
+
+def test_it_runs_on_the_named_nodes_alone():
+    made = workspace_pod(cluster(), replace(PLAN, nodes=("one", "two")))
+    check_schema(made)
+    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]} for node in ("one", "two")]
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
+    assert made["spec"] == {**POD["spec"], "affinity": affinity}
 
 
 def test_without_files_there_is_no_data_volume():

@@ -25,6 +25,8 @@ SECRETS = "/run/tre"
 SERVER = "/run/server"
 END_SECONDS = 2
 SMALL = 16 << 20
+#: Seconds after which the pod of a node that is lost counts as ended, and its login with it.
+LOST = 30
 
 
 def workspace_pod(cluster: Cluster, plan: LaunchPlan) -> Object:
@@ -65,6 +67,10 @@ def _spec(cluster: Cluster, plan: LaunchPlan) -> Object:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "tolerations": [
+            {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": LOST}
+            for key in ("not-ready", "unreachable")
+        ],
         "containers": [_container(cluster, plan)],
         "volumes": _volumes(plan),
     }
@@ -75,8 +81,16 @@ def _spec(cluster: Cluster, plan: LaunchPlan) -> Object:
     if (gpu := cluster.gpu) and plan.project in gpu.projects:
         spec["nodeSelector"] = dict(gpu.node_labels)
         if gpu.taint:
-            spec["tolerations"] = [{"key": gpu.taint, "operator": "Exists", "effect": "NoSchedule"}]
+            spec["tolerations"].append({"key": gpu.taint, "operator": "Exists", "effect": "NoSchedule"})
+    if plan.nodes:
+        spec["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": _only(plan.nodes)}}
     return spec
+
+
+def _only(nodes: tuple[str, ...]) -> Object:
+    """One of these nodes, by name: a label could be moved."""
+    fields = [{"key": "metadata.name", "operator": "In", "values": [node]} for node in nodes]
+    return {"nodeSelectorTerms": [{"matchFields": [each]} for each in fields]}
 
 
 def _container(cluster: Cluster, plan: LaunchPlan) -> Object:

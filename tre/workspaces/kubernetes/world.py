@@ -27,7 +27,8 @@ PAUSE = 1.0
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An object as it was last seen. `digest` is of its content now, `stamp` of what we last asked for; `project` is
-    set only where the object says that it is ours. `workspace` is a pod's label.
+    set only where the object says that it is ours. `workspace` is a pod's label, `over`
+    says that it has ended.
     """
 
     uid: str
@@ -38,6 +39,7 @@ class Seen:
     project: str = ""
     deleting: bool = False
     workspace: str = ""
+    over: bool = False
 
 
 Key = tuple[Kind, str]
@@ -161,6 +163,7 @@ class World:
             project=labels.get(PROJECT, "") if ours else "",
             deleting="deletionTimestamp" in metadata,
             workspace=labels.get(WORKSPACE, "") if pod else "",
+            over=pod and (found.get("status") or {}).get("phase") in ("Succeeded", "Failed"),
         )
 
     def _forget(self, space: str, key: Key) -> None:
