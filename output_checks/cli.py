@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     verify = _command(commands, "verify", "check a certificate by adding up", _run_verify)
     verify.add_argument("certificate")
     verify.add_argument("tables", nargs="+")
+    _hierarchies(verify)
     verify.add_argument("--required", type=float, default=0.0, help="range that every cell must have at least")
     _command(commands, "profiles", "the shipped risk appetites", _run_profiles)
     return parser
@@ -77,14 +78,18 @@ def _published(parser: argparse.ArgumentParser) -> None:
 def _audit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tables", nargs="+", help="long CSV: a column per dimension, then the value")
     parser.add_argument("--total", default="Total", help="the word for totals")
-    parser.add_argument("--width", type=float, default=0.0, help="feasible intervals narrower than this are reported")
-    parser.add_argument("--close", type=float, default=0.1, help="sums known to within this share are reported")
+    parser.add_argument("--width", type=float, default=3.0, help="counts known to less than this many are reported")
+    parser.add_argument("--close", type=float, default=0.05, help="sums known to within this share are reported")
     parser.add_argument("--rounding", default="", help="what was done to the values: round:5 or midpoint:6")
     parser.add_argument("--totals", default="true", choices=["true", "shown"], help="shown: totals of what is shown")
     parser.add_argument("--decimal", action="store_true", help="cells need not be whole numbers")
     parser.add_argument("--no-intervals", action="store_true", help="equations only")
     parser.add_argument("--negative", action="store_true", help="cells may be negative")
-    parser.add_argument("--hierarchies", help="JSON file: dimension → {parent: [children]}")
+    _hierarchies(parser)
+
+
+def _hierarchies(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--hierarchies", help="JSON file: dimension → {parent: [children]} or lengths of prefixes")
 
 
 def _protect(parser: argparse.ArgumentParser) -> None:
@@ -135,32 +140,44 @@ def _run_audit(options: Any) -> int:
     return _show(found.to_dict(), "\n".join(lines), options)
 
 
-def _parents(path: str | None) -> dict[str, dict[str, str]] | None:
+def _parents(path: str | None) -> dict[str, Any] | None:
+    """Trees as a specification writes them: children of each parent, or lengths of prefixes."""
     if path is None:
         return None
+    from output_checks.evidence.spec import TableSpec
+
     try:
         body = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {
-            name: {child: parent for parent, children in tree.items() for child in children}
-            for name, tree in body.items()
-        }
-    except (OSError, ValueError, AttributeError, TypeError) as problem:
-        raise BadInput(
-            f"could not be read ({problem}).", field="hierarchies", remedy='Write {"region": {"north": ["a", "b"]}}.'
-        ) from None
+    except (OSError, ValueError) as problem:
+        remedy = 'Write {"region": {"north": ["a", "b"]}} or {"nace": [1, 3]}.'
+        raise BadInput(f"could not be read ({problem}).", field="hierarchies", remedy=remedy) from None
+    trees = TableSpec(rows=tuple(body) if isinstance(body, dict) else ("-",), hierarchies=body).hierarchies
+    return {
+        name: tree if isinstance(tree, list) else {child: top for top, children in tree.items() for child in children}
+        for name, tree in trees.items()
+    }
 
 
 def _run_protect(options: Any) -> int:
     from output_checks.evidence.spec import TableSpec
+    from output_checks.mitigation.delivery import deliver
     from output_checks.mitigation.report import protect
 
+    out = Path(options.output)
+    beside = Path(options.certificate or out.with_suffix(".certificate.json"))
+    for name, path in (("output", out), ("certificate", beside)):
+        if path.is_dir() or not path.parent.is_dir():
+            raise BadInput(
+                f"{str(path)!r} cannot be written.", field=name, remedy="Name a file in a folder that exists."
+            )
+    if not options.seconds >= 0:
+        raise BadInput(f"{options.seconds} is no time.", field="seconds", remedy="Give a number from 0.")
     table = protect(
         TableSpec.read(options.spec), options.data, options.profile, range=options.range, seconds=options.seconds
     )
-    proof = table.certificate()
-    out = table.write_csv(options.output)
-    beside = Path(options.certificate or out.with_suffix(".certificate.json"))
-    beside.write_text(json.dumps(proof), encoding="utf-8")
+    proof = json.dumps(table.certificate())
+    deliver(beside, proof.encode())
+    table.write_csv(out)
     body = {**table.to_dict(), "status": "pass", "output": str(out), "certificate": str(beside)}
     return _show(body, f"{table.what}\n{out}\n{beside}", options)
 
@@ -181,7 +198,8 @@ def _run_compare(options: Any) -> int:
 def _run_verify(options: Any) -> int:
     from output_checks.protection.certificates import verify
 
-    verdict = verify(options.certificate, *options.tables, required=options.required)
+    known = _parents(options.hierarchies)
+    verdict = verify(options.certificate, *options.tables, required=options.required, parents=known)
     return _show(verdict.to_dict(), verdict.text(), options)
 
 

@@ -198,7 +198,10 @@ def _parameter_limit(key: str, value: Any, profile: Profile, where: str) -> Limi
         if key == "threshold":
             raise BadInput("cannot be switched off.", field=where, remedy="Give a whole number of at least 1.")
         return None
-    limit = float(_whole(value, where, 1)) if key in ("threshold", "survival", "dof") else _share(value, where, top=10)
+    if key in ("threshold", "survival", "dof"):
+        limit = float(_whole(value, where, 1))
+    else:
+        limit = _share(value, where, top=10 if key == "p" else 1)
     old = getattr(profile, key)
     return Limit(limit, old.safe_at_limit if old else True)
 

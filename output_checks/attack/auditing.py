@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_checks.attack.attacker import determined, told_by_one
-from output_checks.attack.intervals import TOLERANCE, feasible
-from output_checks.attack.longtable import LongTable, Name, read_long
+from output_checks.attack.bands import CLOSE, WIDTH
+from output_checks.attack.intervals import CONTRADICTION, TOLERANCE, feasible
+from output_checks.attack.longtable import LongTable, Name, Trees, read_long
 from output_checks.attack.systems import System, link
 from output_checks.errors import Unreadable
 from output_checks.evidence.spec import TOTAL
@@ -68,14 +69,14 @@ class Audit:
 def audit(
     *tables: str | Path | bytes | LongTable,
     total: str = TOTAL,
-    width: float = 0.0,
+    width: float = WIDTH,
     intervals: bool = True,
     negative: bool = False,
-    parents: dict[str, dict[str, str]] | None = None,
+    parents: Trees | None = None,
     rounding: str = "",
     totals: str = "true",
     whole: bool = True,
-    close: float = 0.0,
+    close: float = CLOSE,
     alone: Sequence[dict[str, str]] = (),
 ) -> Audit:
     """Attacks published long tables jointly.
@@ -83,13 +84,14 @@ def audit(
     A value column called `count`, `sum:income`, `mean:income`, `percent`, `row_percent` or `column_percent` says what
     it holds: means and percentages are then multiplied back. Any other name is something that adds up.
 
-    width      a feasible interval narrower than this is a finding, too (0: only exact values)
+    width      a whole cell known to less than this many is a finding, too (0: only exact values)
     intervals  False: equations only, without non-negativity (fast)
-    negative   whether cells may be negative          parents  per dimension label → parent label
+    negative   whether cells may be negative, as surely they may where a published one is
+    parents    per dimension label → parent label, or the lengths of the prefixes that are parents
     rounding   "round:5" or "midpoint:6": what was done to the values of all tables; true values lie in bands
     totals     "shown": totals add up what is shown and say nothing of the rest
     whole      whether cells are whole numbers (counts); published fractions say that they are not
-    close      a sum known to within this share of itself is a finding (0.1: to within 10 %)
+    close      a sum known to within this share of itself is a finding (0.05: to within 5 %)
     alone      suppressed cells with a single contributor, who knows them: other gaps must not follow from one of them
     Raises Unreadable for files that are no long table and for tables that contradict one another.
     """
@@ -98,6 +100,8 @@ def audit(
         for t in tables
     ]
     system = link(long, negative=negative, whole=whole)
+    if system.contradicts_itself():
+        raise Unreadable(CONTRADICTION, field="table", remedy="Correct it, or say its rounding and hierarchies.")
     return audit_system(
         system, width=width, intervals=intervals, close=close, alone=[tuple(sorted(cell.items())) for cell in alone]
     )
@@ -134,37 +138,42 @@ def audit_system(
     at = unknown[shown]
     names = tuple(system.names[i] for i in at.tolist())
     found = Audit(names, exact[shown], least[shown], most[shown], (), int(system.shown.sum()))
-    findings += _told(found, [system.measures[i] for i in at.tolist()], ~system.whole[at], width, close)
+    widths = np.minimum(width, (system.most[at] - system.least[at]) / 2)  # a rounded value keeps half of its band
+    findings += _told(found, [system.measures[i] for i in at.tolist()], ~system.whole[at], widths, close)
     findings += _told_by_one(system, unknown, set(alone), exact)
     return replace(found, findings=tuple(findings))
 
 
 def _bounds(system: System, unknown: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Feasible intervals; without quotients, if the tables do not agree on what they are of."""
+    """Feasible intervals; where they do not agree to the last decimal, as loosely as decimals are shown, and without
+    quotients if the tables do not agree on what they are of.
+    """
     import numpy as np
 
     values = np.nan_to_num(system.values)
     low, high = system.least[unknown], system.most[unknown]
 
-    def cut(matrix: Any) -> tuple[Any, np.ndarray]:
+    def cut(matrix: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         inside = matrix.tocsr()[:, unknown]
         used = np.diff(inside.indptr) > 0
-        return inside[used], np.asarray(-(matrix @ values))[used]
+        return inside[used], np.asarray(-(matrix @ values))[used], used
 
-    rows, right = cut(system.matrix)
-    above = cut(system.ratios) if system.ratios.shape[0] else None
-    try:
-        found = feasible(rows, right, cells=wanted, low=low, high=high, above=above)
-    except Unreadable:
-        if above is None:
-            raise
-        found = feasible(rows, right, cells=wanted, low=low, high=high)
+    rows, right, used = cut(system.matrix)
+    above, slack = cut(system.ratios)[:2] if system.ratios.shape[0] else None, system.slack[used]
+    ways = [(above, 0 * slack), *([(above, slack)] if slack.any() else []), *([(None, slack)] if above else [])]
+    for number, (quotients, loose) in enumerate(ways, start=1):
+        try:
+            found = feasible(rows, right, cells=wanted, low=low, high=high, above=quotients, slack=loose)
+            break
+        except Unreadable:
+            if number == len(ways):
+                raise
     least, most = low.copy(), high.copy()
     least[wanted], most[wanted] = np.maximum(found[0], low)[wanted], np.minimum(found[1], high)[wanted]
     return least, most
 
 
-def _told(found: Audit, measures: list[str], sums: np.ndarray, width: float, close: float) -> Iterator[Finding]:
+def _told(found: Audit, measures: list[str], sums: np.ndarray, widths: np.ndarray, close: float) -> Iterator[Finding]:
     """Findings on each suppressed or rounded cell by itself."""
     cells = zip(
         found.names,
@@ -173,14 +182,15 @@ def _told(found: Audit, measures: list[str], sums: np.ndarray, width: float, clo
         found.exact.tolist(),
         found.least.tolist(),
         found.most.tolist(),
+        widths.tolist(),
         strict=True,
     )
-    for name, measure, is_sum, exact, least, most in cells:
+    for name, measure, is_sum, exact, least, most, width in cells:
         if exact:
             yield _recovered(name, most, measure)
         elif is_sum and close and abs(most) != float("inf") and most - least <= close * abs(most + least):
             yield _close(name, least, most, measure)
-        elif most - least < width:
+        elif not is_sum and most - least < width:
             yield _narrow(name, least, most, width)
 
 
@@ -197,7 +207,7 @@ def _told_by_one(system: System, unknown: np.ndarray, alone: set[Name], exact: n
 
 
 def _recovered(name: Name, value: float, measure: str) -> Finding:
-    why = f"The cell can only be {value:g}." if abs(value) != float("inf") else "The cell is determined."
+    why = f"The cell can only be {value + 0:g}." if abs(value) != float("inf") else "The cell is determined."
     return Finding(
         "recoverable", "fail", why, "Suppress a further cell of its row and column.", cell=dict(name),
         evidence=_of(measure),
@@ -205,11 +215,9 @@ def _recovered(name: Name, value: float, measure: str) -> Finding:
 
 
 def _close(name: Name, least: float, most: float, measure: str) -> Finding:
-    return Finding(
-        "close", "fail", f"Means, percentages and counts together put the cell's sum between {least:g} and {most:g}.",
-        "Leave out the totals of the means, show fewer decimals, or suppress further counts.", cell=dict(name),
-        evidence={"least": least, "most": most, **_of(measure)},
-    )  # fmt: skip
+    why = f"What is published puts the cell's sum between {least:g} and {most:g}."
+    remedy = "Suppress a further cell of its row and column; of means, leave out the totals or show fewer decimals."
+    return Finding("close", "fail", why, remedy, dict(name), {"least": least, "most": most, **_of(measure)})
 
 
 def _of(measure: str) -> dict[str, str]:
@@ -218,7 +226,7 @@ def _of(measure: str) -> dict[str, str]:
 
 def _narrow(name: Name, least: float, most: float, width: float) -> Finding:
     return Finding(
-        "narrow", "review", f"The cell lies between {least:g} and {most:g}; a width of {width:g} is asked for.",
+        "narrow", "review", f"The cell lies between {least + 0:g} and {most + 0:g}; a width of {width:g} is asked for.",
         "Suppress a further cell of its row and column.", cell=dict(name), evidence={"least": least, "most": most},
     )  # fmt: skip
 
@@ -228,4 +236,4 @@ def _conflict(name: Name) -> Finding:
 
 
 def _finite(value: float) -> float | None:
-    return value if abs(value) != float("inf") else None
+    return value + 0.0 if abs(value) != float("inf") else None  # no -0

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 COUNT = "count"
 RELATIVE = 1e-9
+WIDTH = 3.0  # a hidden count must be free by at least this, 30 % of the usual threshold of ten
+CLOSE = 0.05  # a hidden sum must not be known to within this share of itself
 
 
 @dataclass(frozen=True)

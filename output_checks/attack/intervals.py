@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-6
 MOST_STIRS = 20
+CONTRADICTION = "the published values contradict one another."
 
 
 class Bounds:
@@ -72,7 +73,7 @@ class Bounds:
             unbounded = "unbounded" in str(self._highs.modelStatusToString(self._highs.getModelStatus())).lower()
             if unbounded:
                 return float("inf") if most else float("-inf")
-            raise Unreadable("the published values contradict one another.", field="table", remedy="Check the table.")
+            raise Unreadable(CONTRADICTION, field="table", remedy="Correct it, or say its rounding and hierarchies.")
         filling = np.array(self._highs.getSolution().col_value)
         self._keep(filling)
         return float(filling[cell])
@@ -109,11 +110,12 @@ def feasible(
     high: np.ndarray | None = None,
     enough: np.ndarray | None = None,
     above: tuple[Any, np.ndarray] | None = None,
+    slack: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Least and greatest value of each unknown cell, and the fillings met on the way.
 
     cells   numbers of the cells that matter (all, if None)      enough  spread that need not be beaten, per cell
-    above   further rows that must reach at least a value
+    above   further rows that must reach at least a value         slack   how far each sum may be off
     """
     import numpy as np
     from scipy.sparse import vstack
@@ -121,12 +123,13 @@ def feasible(
     size = matrix.shape[1]
     low = np.zeros(size) if low is None else low
     high = np.full(size, np.inf) if high is None else high
-    rows, lower, upper = matrix, right, right
+    slack = np.zeros(len(right)) if slack is None else slack
+    rows, lower, upper = matrix, right - slack, right + slack
     if above is not None and above[0].shape[0]:
-        rows, lower = vstack([matrix, above[0]]), np.concatenate([right, above[1]])
-        upper = np.concatenate([right, np.full(len(above[1]), np.inf)])
+        rows, lower = vstack([matrix, above[0]]), np.concatenate([lower, above[1]])
+        upper = np.concatenate([upper, np.full(len(above[1]), np.inf)])
     bounds = Bounds(rows, lower, low, high, upper)
-    top = np.minimum(high, ceilings(matrix, right, low))
+    top = np.minimum(high, ceilings(matrix, right + slack, low))
     wanted = range(size) if cells is None else cells.tolist()
     enough = np.full(size, np.inf) if enough is None else enough
     _stir(bounds, low, top, np.fromiter(wanted, dtype=np.int64), enough)

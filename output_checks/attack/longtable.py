@@ -5,21 +5,24 @@ Decides how a long CSV is read and which sums its reader knows. Leaves joining t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from output_checks.attack.bands import COUNT
 from output_checks.errors import Unreadable
-from output_checks.evidence.spec import TOTAL
-from output_checks.reading.published import PublishedCell, cell, read
+from output_checks.evidence.spec import PERCENTS, TOTAL
+from output_checks.reading.published import TOTALS, PublishedCell, cell, read
 
 if TYPE_CHECKING:
     import numpy as np
 
 Name = tuple[tuple[str, str], ...]
 Labels = tuple[str, ...]
+Trees = Mapping[str, dict[str, str] | Sequence[int]]
+MEASURES = ("value", COUNT, "sum", "mean", *PERCENTS)
 
 
 @dataclass(frozen=True)
@@ -48,24 +51,28 @@ def read_long(
     path: str | Path | bytes,
     *,
     total: str = TOTAL,
-    parents: dict[str, dict[str, str]] | None = None,
+    parents: Trees | None = None,
     rounding: str = "",
     totals: str = "true",
 ) -> LongTable:
     """A long CSV: all columns but the last are dimensions, the last (or the one called `value`) holds values.
 
-    Raises Unreadable for anything else.
+    `parents` has per dimension label → parent, or the lengths of the prefixes that are parents. Raises Unreadable for
+    anything that is not surely one table.
     """
     import numpy as np
 
     grid = read(path).grid
-    if not grid or len(grid[0]) < 2:
+    if len(grid) < 2 or len(grid[0]) < 2:
         raise Unreadable("is no long table.", field="table", remedy="Write a column per dimension and one for values.")
     header = list(grid[0])
     at = header.index("value") if "value" in header else len(header) - 1
     dimensions = tuple(name for i, name in enumerate(header) if i != at)
     if len(set(dimensions)) != len(dimensions):
         raise Unreadable("two dimensions have one name.", field="table", remedy="Name every column once.")
+    second = [name for name in dimensions if name.partition(":")[0] in MEASURES]
+    if second:
+        raise Unreadable(f"{second[0]!r} is a second column of values.", field="table", remedy="Write a file for each.")
     cells, labels = [], []
     for number, row in enumerate(grid[1:], start=2):
         cells.append(cell({}, row[at], (number, at + 1)))
@@ -73,11 +80,37 @@ def read_long(
     _readable(cells)
     if len(set(labels)) != len(labels):
         raise Unreadable("holds a cell twice.", field="table", remedy="Write every cell once.")
+    _total_is_known(dimensions, labels, total)
     values = np.array([np.nan if c.value is None else float(c.value) for c in cells])
     half = min((c.slack for c in cells if c.value is not None), default=None)
+    up = {name: _parent_of(tree, name, dimensions, labels) for name, tree in (parents or {}).items()}
     return LongTable(
-        dimensions, tuple(labels), values, header[at], total, parents, rounding=rounding, totals=totals, half=half
+        dimensions, tuple(labels), values, header[at], total, up, rounding=rounding, totals=totals, half=half
     )
+
+
+def _total_is_known(dimensions: tuple[str, ...], labels: list[Labels], total: str) -> None:
+    """A total under another word would be taken for a label, and none of its sums would be seen."""
+    for j, name in enumerate(dimensions):
+        texts = {row[j] for row in labels}
+        other = sorted(texts & set(TOTALS)) if total not in texts else []
+        if other:
+            raise Unreadable(
+                f"{name!r} has the label {other[0]!r}, but the word for totals is {total!r}.",
+                field="total",
+                remedy="Give the table's own word for totals.",
+            )
+
+
+def _parent_of(
+    tree: dict[str, str] | Sequence[int], name: str, dimensions: tuple[str, ...], labels: list[Labels]
+) -> dict[str, str]:
+    """Label → parent; by prefixes, the longest one that is a label itself."""
+    if isinstance(tree, dict) or name not in dimensions:
+        return dict(tree) if isinstance(tree, dict) else {}
+    texts = {row[dimensions.index(name)] for row in labels}
+    shorter = {t: [t[:n] for n in tree if n < len(t) and t[:n] in texts] for t in texts}
+    return {text: prefixes[-1] for text, prefixes in shorter.items() if prefixes}
 
 
 def _readable(cells: list[PublishedCell]) -> None:

@@ -30,6 +30,7 @@ class System:
     least, most       what published values say of the cell itself
     shown             whether some table shows the cell (suppressed or not)   whole   whether it is a whole number
     matrix, ratios    scipy CSR; a sum has +1 for parts, -1 for the total
+    half              half a unit of the last decimal where cells are shown with fractions
     """
 
     names: tuple[Name, ...]
@@ -41,6 +42,7 @@ class System:
     matrix: Any
     ratios: Any
     conflicts: tuple[Name, ...] = ()
+    half: float = 0.0
 
     @property
     def unknown(self) -> np.ndarray:
@@ -55,6 +57,22 @@ class System:
         import numpy as np
 
         return np.where(self.unknown, np.nan, self.least)
+
+    @property
+    def slack(self) -> np.ndarray:
+        """How far each sum may be off because its cells are shown with few decimals."""
+        import numpy as np
+
+        return np.asarray(self.half * (abs(self.matrix) @ (~self.unknown).astype(float)))
+
+    def contradicts_itself(self) -> bool:
+        """Whether a sum of cells that are all published does not add up."""
+        import numpy as np
+
+        size = abs(self.matrix) @ np.abs(np.nan_to_num(self.values))
+        complete = abs(self.matrix) @ self.unknown.astype(float) == 0
+        off = np.abs(self.matrix @ np.nan_to_num(self.values)) > self.slack + RELATIVE * np.maximum(size, 1)
+        return bool((complete & off).any())
 
 
 @dataclass
@@ -94,6 +112,7 @@ def link(tables: list[LongTable], *, negative: bool = False, whole: bool = True)
 
     if not tables:
         raise BadInput("no table is given.", field="tables", remedy="Name at least one file.")
+    negative = negative or any((table.values < 0).any() for table in tables)
     cells, floor = _Cells(), -np.inf if negative else 0.0
     measures = [Measure.parse(table.measure) for table in tables]
     whole = whole and not any(_fractions(t) for t, m in zip(tables, measures, strict=True) if not m.quotient)
@@ -127,7 +146,13 @@ def link(tables: list[LongTable], *, negative: bool = False, whole: bool = True)
     return System(
         tuple(name for _, name in cells.number), kinds_of, np.array(cells.least), np.array(cells.most),
         np.array(cells.shown, dtype=bool), is_whole, matrix, quotients, tuple(cells.conflicts),
+        _half(tables, measures),
     )  # fmt: skip
+
+
+def _half(tables: list[LongTable], measures: list[Measure]) -> float:
+    adding = [t for t, m in zip(tables, measures, strict=True) if not m.quotient and _fractions(t)]
+    return max((t.half or 0.0 for t in adding), default=0.0)
 
 
 def _fractions(table: LongTable) -> bool:

@@ -22,7 +22,7 @@ from output_checks.evidence.layout import (
     supporting_sets,
 )
 from output_checks.evidence.query import Records, Set, evidence_sql, holistic_sql, mode_sql
-from output_checks.evidence.sources import Source, attach, no_nan
+from output_checks.evidence.sources import NoColumn, Source, attach, no_nan
 from output_checks.evidence.spec import EXTREMES, SHAPES, TableSpec
 from output_checks.evidence.values import finish
 
@@ -51,7 +51,17 @@ def _attach(spec: TableSpec, data: Any) -> Source:
     used = spec.where.columns() if spec.where else ()
     names = [*spec.dimensions, spec.values, spec.unit, spec.holding, spec.weights, *used]
     text = tuple(name for name in spec.dimensions if name not in used and name != spec.values)
-    return attach(data, tuple(name for name in names if name), text_dimensions=text)
+    try:
+        return attach(data, tuple(name for name in names if name), text_dimensions=text)
+    except NoColumn as problem:
+        raise BadInput(problem.message, field=_key_of(spec, problem.name), remedy=problem.remedy) from None
+
+
+def _key_of(spec: TableSpec, name: str) -> str:
+    """The specification's key that names a column."""
+    lists = {"rows": spec.rows, "columns": spec.columns}
+    single = {key: (getattr(spec, key),) for key in ("values", "unit", "holding", "weights")}
+    return next((key for key, names in {**lists, **single}.items() if name in names), "where")
 
 
 def _records(spec: TableSpec, source: Source, top: int, by_unit: bool = False) -> Records:

@@ -29,6 +29,14 @@ FLOATS = ("FLOAT", "DOUBLE")
 WHOLE = "Check that the file or frame is whole."
 
 
+class NoColumn(BadInput):
+    """The data lack the column `name`, or have two of it; whoever knows what it is for names that field."""
+
+    def __init__(self, name: str, message: str, remedy: str) -> None:
+        self.name = name
+        super().__init__(message, field="data", remedy=remedy)
+
+
 @dataclass(frozen=True)
 class Column:
     """A column under our own name; `kind` is text, enum, int, float, bool, date, time."""
@@ -141,11 +149,10 @@ def _file(connection: Any, path: Path, text: tuple[str, ...]) -> Any:
     if kind in ("parquet", "pq"):
         return connection.read_parquet(str(path))
     if kind in ("csv", "tsv", "txt"):
-        head = connection.read_csv(str(path), header=True, all_varchar=True, null_padding=False).columns
+        plain: dict[str, Any] = {"header": True, "skiprows": 0, "null_padding": False}
+        head = connection.read_csv(str(path), all_varchar=True, **plain).columns
         types = {name: "VARCHAR" for name in text if name in head}
-        return connection.read_csv(
-            str(path), header=True, dtype=types, na_values=MISSING_WORDS, sample_size=-1, null_padding=False
-        )
+        return connection.read_csv(str(path), dtype=types, na_values=MISSING_WORDS, sample_size=-1, **plain)
     raise Unreadable(f"{path.suffix or 'no ending'} is not read.", field="data", remedy="Give .parquet or .csv.")
 
 
@@ -176,9 +183,9 @@ def _present(names: tuple[str, ...], have: tuple[str, ...]) -> list[str]:
     for name in names:
         if name not in have:
             shown = ", ".join(map(str, have[:12]))
-            raise BadInput(f"the data has no column {name!r}.", field="data", remedy=f"It has: {shown}.")
+            raise NoColumn(name, f"the data has no column {name!r}.", f"It has: {shown}.")
         if list(have).count(name) > 1:
-            raise BadInput(f"the data has two columns {name!r}.", field="data", remedy="Rename one of them.")
+            raise NoColumn(name, f"the data has two columns {name!r}.", "Rename one of them.")
     return list(names)
 
 

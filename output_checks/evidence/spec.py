@@ -112,19 +112,21 @@ class TableSpec:
         """
         if not isinstance(body, dict):
             raise BadInput("is not an object.", field="spec", remedy='Give a JSON object such as {"rows": ["region"]}.')
-        known = {f.name for f in fields(cls)}
-        for key in body:
+        known = {f.name: f for f in fields(cls)}
+        for key, value in body.items():
+            if value is None and (key not in known or known[key].default is not None):
+                raise BadInput("is null.", field=str(key), remedy="Give a value, or leave the key out.")
             if key not in known:
                 raise BadInput("is not a known key.", field=str(key), remedy=f"Known keys: {', '.join(sorted(known))}.")
         if "rows" not in body:
             raise BadInput("is missing.", field="rows", remedy='Name at least one dimension, e.g. "rows": ["region"].')
-        return cls(**{key: value for key, value in body.items() if value is not None or key in ("values",)})
+        return cls(**body)
 
     @classmethod
     def read(cls, path: str | Path) -> TableSpec:
         """The specification in a JSON file."""
         try:
-            body = json.loads(Path(path).read_text(encoding="utf-8"))
+            body = json.loads(Path(path).read_text(encoding="utf-8"), object_pairs_hook=_once)
         except (OSError, ValueError) as problem:
             raise BadInput(f"could not be read ({problem}).", field="spec", remedy="Give a UTF-8 JSON file.") from None
         return cls.from_dict(body)
@@ -143,6 +145,15 @@ class TableSpec:
             if value not in (None, [], {}, item.default):
                 out[item.name] = value
         return out
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are there once: of two, nobody could say which was meant."""
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise BadInput("is there twice.", field=twice, remedy="Write every key once.")
+    return body
 
 
 def _names(value: Any, name: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def finish(spec: TableSpec, axes: tuple[Axis, ...], cells: Cells, columns: dict[
     whole = {name: columns.get(name, no).astype(np.int64) for name in ("records", "n", "units", "parts", "neg")}
     places = {name: np.asarray(columns.get(name, no)).astype(np.int64) for name in ("below", "ties", "above")}
     tops = [columns.get(f"t{i}", zeros) for i in range(1, top + 1)]
-    weight = columns.get("ws", whole["n"]).astype(float)
+    weight = np.nan_to_num(columns.get("ws", whole["n"]).astype(float))
     denominator, share = _denominators(spec, axes, cells, columns)
     numeric, mode = _values(spec, columns, weight, whole["n"], denominator["weight"])
     return Evidence(
@@ -67,7 +67,7 @@ def _denominators(
     import numpy as np
 
     units = columns["units"].astype(float)
-    weight = columns.get("ws", columns["n"]).astype(float)
+    weight = np.nan_to_num(columns.get("ws", columns["n"]).astype(float))
     rows, d = len(spec.rows), len(axes)
     over = {"percent": range(d), "row_percent": range(rows, d), "column_percent": range(rows)}.get(spec.statistic, ())
     at = total_of(cells, axes, list(over))

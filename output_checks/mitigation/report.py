@@ -15,7 +15,15 @@ from output_checks.evidence.spec import TableSpec
 from output_checks.mitigation import mitigate
 from output_checks.mitigation.mitigate import Mitigated
 from output_checks.protection.protecting import RANGE
+from output_checks.rules.findings import Finding
 from output_checks.rules.judgement import Judgement, judge
+
+EMPTY = Finding(
+    "empty",
+    "review",
+    "No record is left, so the table has no cell that could be judged.",
+    "Check the filter and the missing labels; that nobody is there may itself be a statement about people.",
+)
 
 
 class Report(Judgement):
@@ -58,7 +66,7 @@ def check(
     appetite = adapt(load(profile), table.parameters, may_loosen=may_loosen)
     top = max([2, *(rule.n for rule in appetite.nk)])
     evidence = gather(table, data, top=top)
-    return Report(evidence, appetite, judge(evidence, appetite))
+    return Report(evidence, appetite, judge(evidence, appetite), () if evidence.published.any() else (EMPTY,))
 
 
 def protect(

@@ -15,9 +15,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from output_checks.attack.longtable import read_long
+from output_checks.attack.longtable import Trees, read_long
 from output_checks.attack.systems import System, link
 from output_checks.errors import BadInput, OutputCheckError, Unsafe
+from output_checks.reading.published import published_bytes
 from output_checks.rules.findings import Finding
 from output_checks.rules.verdict import Verdict
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from output_checks.protection.protecting import Proof
 
 VERSION = 1
+KEYS = {"version", "kind", "total", "parents", "tables", "cells", "required", "fillings", "witnesses"}
 
 
 def certify(
@@ -123,15 +125,19 @@ def choose(fillings: list[np.ndarray], need: np.ndarray) -> tuple[list[np.ndarra
     return chosen, pairs
 
 
-def verify(certificate: Any, *tables: str | Path | bytes, required: float = 0.0) -> Verdict:
+def verify(
+    certificate: Any, *tables: str | Path | bytes, required: float = 0.0, parents: Trees | None = None
+) -> Verdict:
     """Checks a certificate against the published tables by adding up. Anything wrong, missing or unknown is a
-    failing finding.
+    failing finding; files that are not there raise BadInput or Unreadable.
 
     required   a range that every cell must have at least, beyond what the certificate says of itself
+    parents    what the reader knows of hierarchies, as for `audit`; otherwise the certificate's own are used
     """
+    raw = _raw(certificate)
+    raws = [t if isinstance(t, bytes) else published_bytes(Path(t)) for t in tables]
     try:
-        body = _load(certificate)
-        findings = list(_problems(body, tables, required))
+        findings = list(_problems(_load(raw), raws, required, parents))
     except OutputCheckError as problem:
         findings = [_refused(problem.message)]
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
@@ -139,15 +145,17 @@ def verify(certificate: Any, *tables: str | Path | bytes, required: float = 0.0)
     return Verdict("certificate", tuple(findings), "none")
 
 
-def _problems(body: dict[str, Any], tables: tuple[Any, ...], required: float) -> Any:
+def _problems(body: dict[str, Any], raws: list[bytes], required: float, known: Trees | None) -> Any:
+    if set(body) != KEYS:
+        yield _refused(f"The certificate lacks keys, or has others: {', '.join(sorted(set(body) ^ KEYS))}.")
+        return
     if body["version"] != VERSION or body["kind"] not in ("whole", "decimal"):
         yield _refused("The certificate's version or kind is not known.")
         return
-    raws = [t if isinstance(t, bytes) else Path(t).read_bytes() for t in tables]
     if sorted(hashlib.sha256(raw).hexdigest() for raw in raws) != sorted(body["tables"]):
         yield _refused("The certificate is about other tables (their digests differ).")
         return
-    parents = body.get("parents") or {}
+    parents = body["parents"] if known is None else known
     system = link([read_long(raw, total=body["total"], parents=parents) for raw in raws])
     if system.conflicts:
         yield _refused("The tables contradict one another.")
@@ -233,7 +241,7 @@ def _too_narrow(body: dict[str, Any], required: float) -> Any:
 
 
 def _number(value: Any) -> Fraction:
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("number")
     return Fraction(str(value)) if not isinstance(value, int) else Fraction(value)
 
@@ -242,16 +250,21 @@ def _plain(value: float, whole: bool) -> Any:
     return int(value) if whole and float(value).is_integer() else value
 
 
-def _load(certificate: Any) -> dict[str, Any]:
-    if isinstance(certificate, dict):
+def _raw(certificate: Any) -> Any:
+    """The certificate as it is, or the bytes of its file."""
+    if isinstance(certificate, dict | bytes):
         return certificate
     try:
-        raw = certificate if isinstance(certificate, bytes) else Path(certificate).read_bytes()
-        body = json.loads(raw)
-    except (OSError, ValueError) as problem:
-        raise BadInput(f"could not be read ({problem}).", field="certificate", remedy="Give its JSON file.") from None
+        return Path(certificate).read_bytes()
+    except OSError as problem:
+        why = f"could not be read ({problem.strerror})."
+        raise BadInput(why, field="certificate", remedy="Give its JSON file.") from None
+
+
+def _load(raw: Any) -> dict[str, Any]:
+    body = raw if isinstance(raw, dict) else json.loads(raw)
     if not isinstance(body, dict):
-        raise BadInput("is no object.", field="certificate", remedy="Give its JSON file.")
+        raise TypeError("object")
     return body
 
 

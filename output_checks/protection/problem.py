@@ -8,8 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from output_checks.attack.bands import CLOSE, WIDTH
+
 if TYPE_CHECKING:
     import numpy as np
+
+FREE = 2.1 * CLOSE / (1 - CLOSE)
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,15 @@ class Problem:
 
     @property
     def needed(self) -> np.ndarray:
-        """The range that every cell would have to be free in: what its rule asks for, and at least not to be
-        known.
+        """The range that every cell would have to be free in: what its rule asks for, and at least what an audit asks
+        of any gap, since its reader cannot tell the unsafe ones from the others.
         """
         import numpy as np
 
         if self.whole:
-            need = np.maximum(self.required, 1.0)
+            need = np.maximum(self.required, WIDTH)
         else:
             usual = np.median(self.value[self.value > 0]) if self.value.any() else 1.0
-            need = np.maximum(self.required, 1e-3 * np.where(self.value > 0, self.value, usual))
+            free = np.where(self.value > 0, FREE * self.value, 1e-3 * usual)
+            need = np.maximum(self.required, free)
         return np.asarray(np.where(self.hidden, 0.0, need))

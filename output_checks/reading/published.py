@@ -136,7 +136,7 @@ def cell(labels: dict[str, str], text: str, place: tuple[int, int] = (0, 0)) -> 
 
 def read(path: str | Path | bytes) -> Published:
     """A written CSV as a grid. Raises Unreadable for anything that is not a plain rectangular UTF-8 CSV."""
-    raw = path if isinstance(path, bytes) else _bytes(Path(path))
+    raw = path if isinstance(path, bytes) else published_bytes(Path(path))
     if len(raw) > MAX_BYTES:
         raise Unreadable("the file is too large for a table.", field="table", remedy="Release a smaller table.")
     try:
@@ -151,7 +151,8 @@ def read(path: str | Path | bytes) -> Published:
     return Published(tuple(lines))
 
 
-def _bytes(path: Path) -> bytes:
+def published_bytes(path: Path) -> bytes:
+    """The bytes of a file. Raises Unreadable if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as problem:

@@ -324,8 +324,8 @@ def test_linked_tables_are_attacked_together():
 
 def test_intervals_that_are_too_narrow():
     raw = b"a,b,value\nx,p,\nx,q,\nx,Total,2\ny,p,\ny,q,\ny,Total,10\nTotal,p,2\nTotal,q,10\nTotal,Total,12\n"
-    assert oc.audit(raw).status == "pass"
-    found = oc.audit(raw, width=3)
+    assert oc.audit(raw, width=0).status == "pass"
+    found = oc.audit(raw)
     assert found.status == "review"
     assert {f.rule for f in found.findings} == {"narrow"}
     zeros = b"a,b,value\nx,p,\nx,q,\nx,Total,0\ny,p,\ny,q,\ny,Total,10\nTotal,p,5\nTotal,q,5\nTotal,Total,10\n"

@@ -51,7 +51,7 @@ def test_review_has_its_own_code(folder):
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"colums": []}, "colums"), ({"statistic": "avg"}, "statistic"), ({"rows": ["zz"]}, "data")],
+    [({"colums": []}, "colums"), ({"statistic": "avg"}, "statistic"), ({"rows": ["zz"]}, "rows")],
 )
 def test_bad_input_names_the_field(folder, change, field, capsys):
     out = folder / "out.csv"
