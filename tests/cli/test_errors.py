@@ -229,13 +229,15 @@ def test_lines_of_others_do_not_look_like_ours(capsys: pytest.CaptureFixture[str
 
 
 def test_values_for_people():
-    assert [text(value) for value in (None, "", True, False, 0, [], [1, "a"], {"a": None})] == [
-        "-",
-        "-",
-        "yes",
-        "no",
-        "0",
-        "-",
-        "1, a",
-        "a: -",
-    ]
+    shown = {
+        "-": [None, "", [], {}, {"a": None}],
+        "yes": [True],
+        "no": [False],
+        "0": [0],
+        "1, a": [[1, "a"]],
+        "role: custodian, of: rand": [{"role": "custodian", "of": "rand", "until": None}],
+        "2026-11-29 02:24:32 UTC": ["2026-11-29T02:24:32.178949Z", "2026-11-29T02:24:32Z"],
+        "2026-11-29T02:24:32": ["2026-11-29T02:24:32"],
+    }
+    for words, values in shown.items():
+        assert {text(value) for value in values} == {words}

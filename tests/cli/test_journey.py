@@ -41,6 +41,21 @@ def test_signing_in_keeps_a_token_and_signing_out_ends_it(tre: Run, live: Live, 
     assert tre("person", "list").code == 6
 
 
+def test_a_token_that_was_left_on_another_computer_is_ended_from_here(tre: Run, live: Live, token_file: Path):
+    assert sign_in(tre, live).code == 0
+    left = token_file.read_text()
+    live.people.clock.advance(minutes=2)
+    assert sign_in(tre, live).code == 0
+    assert told(tre("logout", "--all", "--json")) == {"signed_out": "zoe", "tokens": 2}
+    assert not token_file.exists()
+    token_file.write_text(left)
+    token_file.chmod(0o600)
+    assert tre("person", "list").code == 6
+    live.people.clock.advance(minutes=2)
+    assert sign_in(tre, live).code == 0
+    assert told(tre("person", "sign-out", "zoe", "--json"))["tokens"] == 1
+
+
 def test_a_wrong_code_is_told_in_words_and_keeps_nothing(tre: Run, live: Live, token_file: Path):
     ran = tre(
         "login", "--url", live.url, "--username", "zoe", "--password-file", str(live.password_file), "--totp", "000000"

@@ -1,8 +1,11 @@
 """Every command there is, enumerated: help for people, JSON for machines; and what `tre --help` may cost."""
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -48,6 +51,37 @@ def test_every_noun_has_a_line_of_help(tre: Run):
     for noun, (_, words) in NOUNS.items():
         assert noun in ran.out
         assert words.endswith(".")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_what_it_needs_for_completing(shell: str, tre: Run):
+    ran = tre("completion", shell)
+    assert (ran.code, ran.err) == (0, "")
+    assert f"_TRE_COMPLETE={shell}_complete" in ran.out
+    assert "\N{REPLACEMENT CHARACTER}" not in ran.out
+    assert json.loads(tre("completion", shell, "--json").out).strip() == ran.out.strip()
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("", set(NOUNS)),
+        ("pro", {"project"}),
+        ("project re", {"refuse", "remove-member"}),
+        ("project refuse cost --code no", {"no_public_benefit", "not_minimal"}),
+        ("request list --wai", {"--waiting"}),
+    ],
+)
+def test_what_bash_is_offered(typed: str, offered: set[str]):
+    """As bash asks: a new process with the words so far, from the script of `tre completion bash`."""
+    words = f"tre {typed}".split(" ")
+    script = 'eval "$(tre completion bash)"; COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)); _tre_completion tre\n'
+    script += 'printf "%s\\n" "${COMPREPLY[@]}"'
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True, env={"PATH": path}
+    )
+    assert set(done.stdout.split()) == offered, done.stderr
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",)])

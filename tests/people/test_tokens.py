@@ -11,7 +11,7 @@ from tre.audit.model import AuditEvent
 from tre.errors import Forbidden, NotFound, TreError, Unauthenticated
 from tre.people import service
 from tre.people.model import Role
-from tre.people.signin import TOKEN_LIFE, SignedIn, actor_of_token, issue_token, revoke_token
+from tre.people.signin import TOKEN_LIFE, SignedIn, actor_of_token, issue_token, revoke_token, revoke_tokens
 
 BOB = SignedIn("bob", "Bob", frozenset({"researcher"}))
 
@@ -76,6 +76,30 @@ def test_nobody_revokes_anothers_token(people: People, token: str):
         revoke_token(people.db, people.admin, token)
     with pytest.raises(Unauthenticated):
         revoke_token(people.db, people.actor("bob"), "no-such-token")
+    assert actor_of_token(people.db, token, writes=True).username == "bob"
+
+
+@pytest.mark.parametrize("who", ["bob", "ada"])
+def test_every_token_of_a_person_ends_at_once_and_nobody_elses(people: People, token: str, who: str):
+    people.add("eve", Role.researcher)
+    theirs, _ = issue_token(people.db, SignedIn("eve", "Eve", frozenset()), scope="all", via="cli")
+    lost, _ = issue_token(people.db, BOB, scope="read", via="web")
+    issue_token(people.db, BOB, scope="all", via="cli", life=timedelta(seconds=-1))
+    assert revoke_tokens(people.db, people.actor(who), username="bob") == 2
+    assert revoke_tokens(people.db, people.actor(who), username="bob") == 0
+    for held in (token, lost):
+        with pytest.raises(Unauthenticated):
+            actor_of_token(people.db, held, writes=False)
+    assert actor_of_token(people.db, theirs, writes=True).username == "eve"
+
+
+def test_nobody_but_an_administrator_ends_anothers_tokens(people: People, token: str):
+    people.add("eve", Role.auditor, Role.checker, Role.researcher)
+    for username in ("bob", "ada", "nobody"):
+        with pytest.raises(Forbidden):
+            revoke_tokens(people.db, people.actor("eve"), username=username)
+    with pytest.raises(NotFound):
+        revoke_tokens(people.db, people.admin, username="nobody")
     assert actor_of_token(people.db, token, writes=True).username == "bob"
 
 

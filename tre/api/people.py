@@ -93,6 +93,12 @@ def sign_out(request: Request, platform: PlatformHere, actor: LeavingActor) -> d
     return {"signed_out": actor.username}
 
 
+@router.post("/people/{username}/sign-out")
+def sign_out_everywhere(username: str, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    ended = signin.revoke_tokens(platform.db, actor, username=username)
+    return {"signed_out": username, "tokens": ended}
+
+
 @router.get("/me")
 def me(platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     with platform.db.read() as session:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tre.cli.client import SavedToken, call, check_url, load_token, save_token, token_file
+from tre.cli.client import SavedToken, call, check_url, load_token, part, save_token, token_file
 from tre.cli.show import shown
 from tre.settings import Settings
 
@@ -30,9 +30,12 @@ def login(url: str, username: str, password_file: Any, totp: str, read_only: boo
 
 
 @click.command()
+@click.option("--all", "everywhere", is_flag=True, help="Your tokens on other computers as well.")
 @shown()
-def logout() -> dict[str, Any]:
+def logout(everywhere: bool) -> dict[str, Any]:
     """Revoke the token and forget it."""
-    answer: dict[str, Any] = call("POST", "/sign-out", saved=load_token())
+    saved = load_token()
+    path = f"/people/{part(saved.username)}/sign-out" if everywhere else "/sign-out"
+    answer: dict[str, Any] = call("POST", path, saved=saved)
     token_file().unlink(missing_ok=True)
     return answer

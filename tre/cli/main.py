@@ -19,6 +19,7 @@ NOUNS = {
     "admin": ("tre.cli.admin:admin", "The first administrator, made on the machine."),
     "audit": ("tre.cli.audit:audit", "The audit record: look, export, verify."),
     "backup": ("tre.cli.backup:backup", "The whole platform as one file, and back."),
+    "completion": ("tre.cli.completion:completion", "What a shell needs for completing these commands."),
     "dataset": ("tre.cli.data:dataset", "Datasets of the register: list, show, register."),
     "demo": ("tre.cli.demo:demo", "The whole journey on real parts, refusals included."),
     "doctor": ("tre.cli.up:doctor", "What this machine lacks, and how to mend it."),

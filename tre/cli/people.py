@@ -104,6 +104,14 @@ def end_standing(username: str, kind: str, on: str) -> Any:
     return call("POST", f"/people/{part(username)}/standings/end", json={"kind": kind, "on": on})
 
 
+@person.command("sign-out")
+@click.argument("username")
+@shown()
+def sign_out(username: str) -> Any:
+    """End every token of a person, on whatever computer it lies: your own, or for administrators anybody's."""
+    return call("POST", f"/people/{part(username)}/sign-out")
+
+
 @person.command("end")
 @click.argument("username")
 @click.option("--reason", required=True)

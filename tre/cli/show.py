@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 Answer = Any
+#: A moment as the API writes it: machines get it whole (`--json`), people to the second.
+MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z", re.ASCII)
 
 
 def shown(*columns: str) -> Callable[[Callable[..., Answer]], Callable[..., None]]:
@@ -82,9 +85,12 @@ def text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{text(key)}: {text(inner)}" for key, inner in value.items())
+        there = {key: inner for key, inner in value.items() if inner not in (None, "")}
+        return ", ".join(f"{text(key)}: {text(inner)}" for key, inner in there.items()) or "-"
     if isinstance(value, (list, tuple)):
         return ", ".join(text(inner) for inner in value) or "-"
+    if moment := MOMENT.fullmatch(str(value)):
+        return f"{moment[1]} {moment[2]} UTC"
     return "".join(
         character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}"
         for character in str(value)

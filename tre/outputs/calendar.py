@@ -37,8 +37,12 @@ def due_after(since: datetime, days: int, holidays: Collection[date]) -> datetim
 
 
 def working_days(now: datetime, due: datetime, holidays: Collection[date]) -> int:
-    """Working days from today to the day when it is due; 0 on that day, negative after it."""
+    """Working days from today to the day when it is due; 0 on that day, negative after it. A day off counts as the
+    next working day's beginning, as in `due_after`.
+    """
     today, last = now.astimezone(UTC).date(), due.astimezone(UTC).date()
+    while today < last and not is_working(today, holidays):
+        today += DAY
     early, late = min(today, last), max(today, last)
     between = sum(is_working(early + DAY * n, holidays) for n in range(1, (late - early).days + 1))
     return between if today <= last else -between

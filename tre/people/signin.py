@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from tre.audit import Actor, UseCase, use_case
 from tre.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from tre.people import passwords, rules
-from tre.people.model import ApiToken, Person, SignInFailure
+from tre.people.model import ApiToken, Person, Role, SignInFailure
 from tre.store import Database
 
 FAILURES_ALLOWED = 5
@@ -176,6 +176,22 @@ def revoke_token(db: Database, actor: Actor, token: str) -> None:
         if held is None or held.person.username != actor.username:
             raise Unauthenticated("The token is unknown.")
         held.revoked_at = held.revoked_at or case.now
+
+
+def revoke_tokens(db: Database, actor: Actor, *, username: str) -> int:
+    """Ends every token of a person, wherever it lies: their own, or an administrator anybody's. How many lived."""
+    with use_case(db, actor, "token.revoke_all", f"person:{username}") as case:
+        if actor.username != username:
+            rules.check_role(actor, Role.administrator)
+        mine = select(ApiToken).join(ApiToken.person).where(Person.username == username, ApiToken.revoked_at.is_(None))
+        held = case.session.scalars(mine.with_for_update(of=ApiToken)).all()
+        if not held and not case.session.scalars(select(Person.id).where(Person.username == username)).first():
+            raise NotFound(f"There is no person {username}.", field="username")
+        for token in held:
+            token.revoked_at = case.now
+        living = sum(token.expires_at > case.now for token in held)
+        case.note(tokens=living)
+        return living
 
 
 def _digest(token: str) -> str:
