@@ -41,7 +41,7 @@ def check_lorenz(group_counts: Sequence[float], *, top_share: float = 0.0, profi
     if small:
         why = f"{len(small)} segments of the curve rest on too few (least {min(small):g})."
         findings.append(Finding("threshold", "fail", why, "Use deciles or coarser groups."))
-    if any(top_share >= rule.k for rule in house.nk):
+    if any(top_share > rule.k or (top_share == rule.k and not rule.safe_at_limit) for rule in house.nk):
         why = f"The last segment holds {100 * top_share:.0f} %."
         findings.append(Finding("dominance_nk", "fail", why, "Use fewer segments."))
     return Verdict("lorenz", tuple(findings), house.id, {"n": sum(counts)})

@@ -29,6 +29,14 @@ def test_every_rule_key_and_statistic_is_documented():
         assert f"`{key}`" in PAGE or key == "total"
 
 
+def test_every_rule_of_every_kind_of_output_is_documented():
+    """Whatever a finding may be called, anywhere in the package."""
+    sources = [path.read_text(encoding="utf-8") for path in Path(oc.__file__).parent.rglob("*.py")]
+    found = {rule for text in sources for rule in re.findall(r"Finding\(\s*(?:rule=)?\"(\w+)\"", text)}
+    assert {"means_table", "implied_table", "survival_tail", "empty"} <= found
+    assert {rule for rule in found if f"`{rule}`" not in PAGE} == set()
+
+
 def test_every_public_name_has_a_docstring():
     for name in oc.__all__:
         assert (getattr(oc, name).__doc__ or "").strip(), name
