@@ -13,7 +13,7 @@ ORDINARY := $(BIN)/python -m tre.stack.ordinary --
 # What root becomes can only be tried by root.
 AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
 
-.PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down check peers bench lock clean
+.PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down images check peers bench lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,10 @@ test-cluster: install ## the tests that need one, on it or on the cluster that K
 cluster-down: ## end it; nothing of it is left
 	@$(BIN)/python -m tests.cluster down
 
+images: install ## container images into build/images, and onto the cluster of the tests where it runs (root, Debian)
+	@$(BIN)/python -m images.builder
+	@$(BIN)/python -m tests.cluster load build/images/*.tar
+
 check: install ## ruff, mypy --strict, import-linter, documentation
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -81,6 +85,9 @@ lock: ## resolve the lock files again (needs uv)
 	@cd requirements && $(LOCK) build.in -o build.lock && $(LOCK) platform.in -o platform.lock && $(LOCK) dev.in -o dev.lock
 	@cd requirements && $(LOCK) peers.in -o peers.lock
 	@cd images/workspace && $(LOCK) requirements.in -o requirements.lock
+	@cd images && $(LOCK) build.in -o build.lock
+	@for image in control hub proxy servers; do (cd images/$$image && $(LOCK) requirements.in -o requirements.lock) || exit; done
+	@cd images/guard && $(LOCK) --no-deps requirements.in -o requirements.lock
 
 clean: ## remove what install made
 	@rm -rf $(VENV) $(WORKSPACE_ENV) build

@@ -1,0 +1,122 @@
+"""How images are built, as commands and bytes: the same each time, and nothing of this machine in them."""
+
+import gzip
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from images.builder import archive, base, engine, pip
+from images.builder.place import NAMES, reference
+from tre.errors import NotFound
+
+STORE = Path("/cache/store")
+
+
+def test_a_build_takes_nothing_from_a_registry_and_gives_every_file_one_time():
+    shown = {Path("/etc/pip.conf"): Path("/cache/pip/pip.conf")}
+    found = engine.build(
+        STORE,
+        tag="localhost/tre-hub:1",
+        base="localhost/base:1",
+        file=Path("/c/f"),
+        context=Path("/c"),
+        shown=shown,
+        anew=True,
+    )
+    assert found == [
+        "buildah",
+        "--root",
+        "/cache/store/root",
+        "--runroot",
+        "/cache/store/run",
+        "build",
+        "--isolation=chroot",
+        "--timestamp=0",
+        "--pull-never",
+        "--force-rm",
+        "--network=host",
+        "--no-cache",
+        "--volume=/cache/pip/pip.conf:/etc/pip.conf:ro",
+        "--build-arg=BASE=localhost/base:1",
+        "--tag=localhost/tre-hub:1",
+        "--file=/c/f",
+        "/c",
+    ]
+
+
+def test_only_ours_have_a_name():
+    assert reference("hub") == "localhost/tre-hub:0.1.0"
+    with pytest.raises(NotFound):
+        reference("../hub")
+
+
+def test_a_step_learns_the_way_to_the_registry_and_nothing_else():
+    listed = (
+        "global.cert='/etc/ca.pem'\n:env:.find-links='/opt/wheels'\n:env:.default-timeout='180'\ninstall.user='yes'\n"
+    )
+    found = pip.settings(listed)
+    assert found == {"cert": "/etc/ca.pem", "timeout": "180"}
+    assert pip.text(found) == "[global]\ncert = /etc/ca.pem\ntimeout = 180\n"
+
+
+def test_the_base_keeps_nothing_of_the_machine_and_the_moment(tmp_path: Path):
+    kept = ("usr/bin/python3", "etc/passwd", "var/lib/dpkg/status", "dev", "run")
+    gone = (
+        "etc/resolv.conf",
+        "etc/passwd-",
+        "var/log/apt/history.log",
+        "var/cache/apt/archives/a.deb",
+        "etc/machine-id",
+    )
+    pyc = "usr/lib/python3/__pycache__/x.cpython-311.pyc"
+    for name in (*kept[:3], *gone, pyc, "dev/null", "run/lock/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    base.tidy(tmp_path)
+    assert [name for name in kept if not (tmp_path / name).exists()] == []
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == sorted(kept[:3])
+
+
+def layout(folder: Path) -> Path:
+    """An OCI image layout with one layer, as buildah writes it."""
+
+    def blob(content: bytes) -> dict[str, object]:
+        digest = hashlib.sha256(content).hexdigest()
+        path = folder / "blobs" / "sha256" / digest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return {"digest": f"sha256:{digest}", "size": len(content)}
+
+    manifest = blob(json.dumps({"layers": [blob(gzip.compress(b"x" * 5000, mtime=0))]}).encode())
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
+    return folder
+
+
+def test_an_archive_names_its_image_and_is_the_same_each_time(tmp_path: Path):
+    first, second = (
+        archive.write(layout(tmp_path / name), "localhost/tre-hub:1", tmp_path / f"{name}.tar") for name in ("a", "b")
+    )
+    assert first == second
+    assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
+    assert first.unpacked_bytes == 5000
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        entries = tar.getmembers()
+        index = json.load(tar.extractfile("index.json"))  # type: ignore[arg-type]
+    assert {(entry.mtime, entry.uid, entry.uname) for entry in entries} == {(0, 0, "")}
+    (only,) = index["manifests"]
+    assert only["annotations"] == {
+        "io.containerd.image.name": "localhost/tre-hub:1",
+        "org.opencontainers.image.ref.name": "1",
+    }
+    assert only["digest"] == first.digest
+
+
+def test_every_name_has_its_files():
+    folder = Path(__file__).resolve().parents[2] / "images"
+    for name in NAMES:
+        assert (folder / name / "Containerfile").is_file()
+        assert (folder / name / "requirements.lock").is_file()
