@@ -89,6 +89,11 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         sign_head(db, platform.signing_key("audit"))
         return False
 
+    # On a cluster these are the controller's, who has rights there.
+    living = (
+        Step("control", control, 2.0),
+        Step("orphans", lambda: reconcile(db, platform.secrets) > 0, 60.0),
+    )
     return (
         Step("extract", lambda: data.step(db, places, platform.secrets), 0.5),
         Step("tidy", tidy, 600.0),
@@ -96,8 +101,7 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         Step("release", lambda: release.step(db, press), 0.5),
         Step("expire", lambda: outputs.expire(db), 10.0),
         Step("collect", lambda: collect_orphans(db, platform.content) > 0, 600.0),
-        Step("control", control, 2.0),
-        Step("orphans", lambda: reconcile(db, platform.secrets) > 0, 60.0),
+        *(living if platform.settings.cluster is None else ()),
         Step("sign", sign, 60.0),
         Step("forget", lambda: forget_failures(db) > 0, 600.0),
     )

@@ -40,18 +40,26 @@ def repeat(step: Step, leave: threading.Event) -> None:
 def run(platform: Platform, leave: threading.Event) -> None:
     steps = steps_of(platform)
     # What had to end while nobody looked has ended before the platform calls itself ready.
-    next(step for step in steps if step.name == "control").run()
+    for step in steps:
+        if step.name == "control":
+            step.run()
     threads = [threading.Thread(target=repeat, args=(step, leave), name=step.name) for step in steps]
     for thread in threads:
         thread.start()
     platform.settings.worker_ready.touch(mode=0o600)
     leave.wait()
+    if platform.settings.cluster is None:
+        end_workspaces(platform)
+    for thread in threads:
+        thread.join()
+
+
+def end_workspaces(platform: Platform) -> None:
+    """On one machine they end with the platform. On a cluster a worker is one of some, and they are pods."""
     try:
         log.info("%d workspaces ended with the platform", close_workspaces(platform))
     except TreError as error:
         log.warning("workspaces were not ended: %s", error.message)
-    for thread in threads:
-        thread.join()
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from tre.errors import Unavailable
 
-from .configs import DNS_IMAGE, PROBE_IMAGE
+from . import python
+from .configs import DNS_IMAGE, PROBE_IMAGE, PYTHON_IMAGE
 from .images import Image
 from .place import SOURCES, Place
 from .progress import say
@@ -168,13 +170,13 @@ def forget_others(home: Path) -> None:
 
 
 def archives(place: Place) -> list[Path]:
-    """The archives of the cluster's own images: the probe's (which is every pod's pause too) and CoreDNS'.
+    """The archives of the cluster's own images: the probe's (which is every pod's pause too), CoreDNS' and Python's.
 
     Their names tell the program's build and how images are made.
     """
-    maker = (Path(__file__).parent / "images.py").read_bytes()
+    maker = b"".join((Path(__file__).parent / name).read_bytes() for name in ("images.py", "python.py"))
     found = []
-    for program in (place.programs / "probe", place.programs / "coredns"):
+    for program in (place.programs / "probe", place.programs / "coredns", Path(sys.executable).resolve()):
         mark = hashlib.sha256(maker + str(program.resolve()).encode()).hexdigest()[:16]
         found.append(place.cache / "images" / f"{program.name}-{mark}.tar")
     return found
@@ -182,9 +184,13 @@ def archives(place: Place) -> list[Path]:
 
 def pictures(place: Place) -> None:
     """Make the images that are not there."""
-    for file, name in zip(archives(place), (PROBE_IMAGE, DNS_IMAGE), strict=True):
+    for file, name in zip(archives(place), (PROBE_IMAGE, DNS_IMAGE, PYTHON_IMAGE), strict=True):
+        if file.exists():
+            continue
         program = file.name.rsplit("-", 1)[0]
-        if not file.exists():
-            content = {program: (place.programs / program).read_bytes(), "etc/passwd": ACCOUNTS}
-            Image(name, content, entrypoint=(f"/{program}",)).write(file)
-            forget_others(file)
+        if name == PYTHON_IMAGE:
+            content, entry = python.files(), f"/{python.ENVIRONMENT}/bin/python"
+        else:
+            content, entry = {program: (place.programs / program).read_bytes()}, f"/{program}"
+        Image(name, {**content, "etc/passwd": ACCOUNTS}, entrypoint=(entry,)).write(file)
+        forget_others(file)

@@ -13,6 +13,8 @@ Object = Mapping[str, Any]
 #: Image archives are loaded from files; nothing is ever pulled.
 PROBE_IMAGE = "localhost/tre-probe:1"
 DNS_IMAGE = "localhost/tre-coredns:1"
+#: A Python where workspaces' images have theirs, and nothing else.
+PYTHON_IMAGE = "localhost/tre-python:1"
 
 
 def audit() -> Object:

@@ -123,6 +123,8 @@ class Cluster:
     retention_days: int = 90
     #: Where workspaces submit, as their DNS knows it.
     intake_url: str = ""
+    #: A Python in the workspaces' image, for canaries and probes.
+    python: str = "/opt/tre/env/bin/python"
 
     def __post_init__(self) -> None:
         check_dns_label(self.control_namespace, field="control_namespace")

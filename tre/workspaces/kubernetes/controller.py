@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -147,17 +147,42 @@ class Controller:
         log.warning("project %s: %s %s", slug, error.message, error.hint)
 
 
-def keep(db: Database, cluster: Cluster, api: Api, identity: str, leave: threading.Event) -> None:
+@dataclass(frozen=True)
+class Chore:
+    """What else is done while this controller leads, each in a thread of its own, with a rest after each time."""
+
+    name: str
+    do: Callable[[World], object]
+    rest: float
+
+    def run(self, leave: threading.Event, leads: Callable[[], bool], world: World) -> None:
+        while not leave.wait(self.rest):
+            try:
+                if leads():
+                    self.do(world)
+            except TreError as error:
+                log.warning("%s: %s", self.name, error.message)
+            except Exception as error:
+                log.error("%s: %s", self.name, type(error).__name__, exc_info=True)
+
+
+def keep(
+    db: Database, cluster: Cluster, api: Api, identity: str, leave: threading.Event, chores: Sequence[Chore] = ()
+) -> None:
     """All that one controller process does until `leave` is set: it watches, and acts while it leads."""
     leader, world = Leader(api, cluster.control_namespace, identity), World(api, cluster.control_namespace)
     world.start(leave)
-    campaign = threading.Thread(target=leader.run, args=(leave,), name="leader")
-    campaign.start()
+    threads = [threading.Thread(target=leader.run, args=(leave,), name="leader")]
+    for chore in chores:
+        threads.append(threading.Thread(target=chore.run, args=(leave, lambda: leader.leads, world), name=chore.name))
+    for thread in threads:
+        thread.start()
     try:
         Controller(db, cluster, Hand(api, world, leader.check)).run(leave, lambda: leader.leads)
     finally:
         leave.set()
-        campaign.join()
+        for thread in threads:
+            thread.join()
 
 
 def _action(done: Done) -> str:

@@ -34,13 +34,18 @@ _DIGEST_LENGTH = 16
 def namespace_of(control_namespace: str, slug: str) -> str:
     """The namespace of a project. Raises `InvalidInput` for a slug that is none, or that would name our own."""
     name = PREFIX + check_slug(slug, field="project")
-    if name == control_namespace:
+    if name in (control_namespace, canary_of(control_namespace)):
         raise InvalidInput(
             f"A project {slug} would live in the platform's own namespace {name}.",
             field="project",
             hint="Propose it under another name.",
         )
     return name
+
+
+def canary_of(control_namespace: str) -> str:
+    """The namespace where pods of nobody show that walls hold."""
+    return f"{control_namespace}-canary"
 
 
 def dns_label(text: str) -> str:

@@ -1,0 +1,54 @@
+"""This Python as files of an image, where workspaces' images have theirs. Decides which files a small program needs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+#: As in images/workspace.
+ENVIRONMENT = "opt/tre/env"
+LEFT_OUT = (
+    "test",
+    "site-packages",
+    "__pycache__",
+    "idlelib",
+    "tkinter",
+    "lib2to3",
+    "ensurepip",
+    "turtledemo",
+    "pydoc_data",
+)
+LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
+
+
+def files() -> dict[str, bytes]:
+    """{path in the image: content}: the program, the standard library, and the libraries that they are linked with."""
+    program, standard = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
+    found = {f"{ENVIRONMENT}/bin/python": program.read_bytes()}
+    version = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}"
+    linked = [program]
+    for file in _standard(standard):
+        found[f"{ENVIRONMENT}/{version}/{file.relative_to(standard)}"] = file.read_bytes()
+        if file.suffix == ".so":
+            linked.append(file)
+    for library in _libraries(linked):
+        # The loader's own path is fixed; it looks for the others here.
+        place = library if library.name.startswith("ld-linux") else Path("/usr/lib/x86_64-linux-gnu") / library.name
+        found[str(place).lstrip("/")] = library.read_bytes()
+    return found
+
+
+def _standard(folder: Path) -> Iterator[Path]:
+    for file in sorted(folder.rglob("*")):
+        parts = file.relative_to(folder).parts
+        if file.is_file() and not any(part in LEFT_OUT or part.startswith("config-") for part in parts):
+            yield file
+
+
+def _libraries(linked: list[Path]) -> list[Path]:
+    told = subprocess.run(["ldd", *map(str, linked)], capture_output=True, text=True, check=False).stdout
+    return sorted({Path(place) for place in LIBRARY.findall(told)})
