@@ -54,7 +54,7 @@ def leaves(tree, node):
 def made(trees, shown, rng):
     """Cells with their true values, and the sums that anybody can take: lists of parts with their total."""
     inner = {cell: int(rng.integers(0, 7)) for cell in product(*[leaves(tree, T) for tree in trees])}
-    nodes = [[*tree, *[leaf for leaf in leaves(tree, T)]] for tree in trees]
+    nodes = [[*tree, *leaves(tree, T)] for tree in trees]
     below = {cell: list(product(*[leaves(t, n) for t, n in zip(trees, cell, strict=True)])) for cell in product(*nodes)}
     values = {cell: sum(inner[leaf] for leaf in parts) for cell, parts in below.items() if shown(cell)}
     lines = []
@@ -83,8 +83,9 @@ def hidden_from(values, trees):
     value = np.zeros(len(place))
     value[cells] = [*values.values()]
     unsafe = (value > 0) & (value < THRESHOLD)
+    required = np.where(unsafe, REACH + np.minimum(REACH, value), 0)
     problem = Problem(
-        matrix=system.matrix, value=value, primary=unsafe, required=np.where(unsafe, REACH + np.minimum(REACH, value), 0),
+        matrix=system.matrix, value=value, primary=unsafe, required=required,
         allowed=(value > 0) & ~unsafe, cost=np.log1p(value), alone=unsafe & (value == 1), hidden=~system.shown,
     )  # fmt: skip
     try:
