@@ -447,7 +447,7 @@ def test_removal_of_altered_bytes_says_so(ready, local_secrets):
     work(ready, local_secrets)
     detail = ready.events("extract.remove")[0]["detail"]
     assert detail["as_pinned"] is False
-    assert detail["found"] == ["manifest.json is missing", "part-1.parquet is missing"]
+    assert detail["found"] == ["_manifest.json is missing", "part-1.parquet is missing"]
 
 
 def test_a_removal_that_was_killed_is_done_again(ready, local_secrets, monkeypatch):

@@ -1,49 +1,21 @@
 """`tre verify` on a living platform: with a silent part, alone, recorded; and the platform's end with workspaces."""
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from tests.demo.conftest import Living
 from tests.stack.toys import part_of, wait_until
-from tre.demo.journey import steps
-from tre.demo.stage import Stage, running_platform, temporary_stage
+from tre.demo.stage import Stage, running_platform
 
 pytestmark = pytest.mark.timeout(600)
-OPEN = "workspace: sign in, open Lab"
-
-
-@dataclass(frozen=True)
-class Living:
-    """A platform on which two researchers of two projects have opened their workspaces; `end` stops it."""
-
-    stage: Stage
-    end: Callable[[], None]
-
-
-@pytest.fixture(scope="module")
-def living() -> Iterator[Living]:
-    with temporary_stage() as stage, contextlib.ExitStack() as running:
-        running.enter_context(running_platform(stage))
-        for name, step in steps(stage):
-            step()
-            if name.startswith(OPEN):
-                break
-        yield Living(stage, running.close)
-
-
-@pytest.fixture
-def stage(living: Living) -> Stage:
-    return living.stage
 
 
 def live(stage: Stage) -> dict[str, str]:

@@ -18,7 +18,8 @@ from tre.errors import Broken
 from tre.store.canonical import canonical_json, digest_of
 
 FORMAT = "tre-extract/1"
-NAME = "manifest.json"
+#: Parquet readers pass over names that begin so: a folder is read as a whole.
+NAME = "_manifest.json"
 
 
 @dataclass(frozen=True)

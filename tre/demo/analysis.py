@@ -15,15 +15,12 @@ from tre.demo.kernel import Kernel
 from tre.demo.stage import Stage, Unexpected
 
 READ_FILES = """
-import os, warnings; warnings.filterwarnings("ignore")
+import warnings; warnings.filterwarnings("ignore")
 import pandas as pd, psycopg
-def read(dataset):
-    found = [os.path.join(folder, name) for folder, _, names in os.walk(f"/data/{dataset}") for name in names]
-    return pd.concat([pd.read_parquet(path) for path in found if path.endswith(".parquet")])
-rand = read("rand-hie")
+rand = pd.read_parquet("/data/rand-hie")
 """
 LOAD_BOTH = """
-rossi = read("rossi")
+rossi = pd.read_parquet("/data/rossi")
 with psycopg.connect("service=project") as connection:
     rows = connection.execute("select count(*) from rand_hie").fetchone()[0]
 print({"files": len(rand), "database": rows, "pseudonym": str(rand["record"].iloc[0])})
