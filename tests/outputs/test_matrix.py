@@ -11,7 +11,9 @@ from tre.outputs.rules import Ties
 from tre.outputs.visibility import Side, Stage, Viewer
 from tre.people.model import Role
 
-ROLES = [frozenset(held) for n in range(3) for held in itertools.combinations(Role, n)]
+ROLES = [frozenset(held) for n in range(len(Role) + 1) for held in itertools.combinations(Role, n)]
+#: Every way to stand to a request, those that no service finds together as well.
+EVERY_TIES = [Ties(*flags) for flags in itertools.product((False, True), repeat=6)]
 RELATIONS = {
     "stranger": Ties(),
     "author": Ties(author=True, member=True, ever=True),
@@ -67,6 +69,37 @@ def test_every_combination(action: str, relation: str) -> None:
         except TreError:
             allowed = False
         assert allowed == expected(action, roles, relation), (action, sorted(roles), relation)
+
+
+def expected_of(action: str, roles: frozenset[Role], ties: Ties) -> bool:
+    """The same for any ties at all."""
+    near = ties.author or ties.member or ties.ever or ties.colleague or ties.conflicted
+    checker = Role.checker in roles and not near
+    administrator = Role.administrator in roles
+    concerned = ties.member or checker
+    knows = concerned or administrator or Role.auditor in roles
+    return {
+        "review": checker,
+        "see": knows,
+        "see what is out": knows or ties.custodian,
+        "download": concerned,
+        "comment": concerned,
+        "recall": ties.author or ties.custodian or checker or administrator,
+        "retry": (ties.author and ties.member) or checker or administrator,
+        "withdraw": ties.author and ties.member,
+    }[action]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_combination_of_roles_and_ties(action: str) -> None:
+    assert (len(ROLES), len(set(EVERY_TIES))) == (32, 64)
+    for roles, ties in itertools.product(ROLES, EVERY_TIES):
+        try:
+            ACTIONS[action](Actor("x", roles), ties)
+            allowed = True
+        except TreError:
+            allowed = False
+        assert allowed == expected_of(action, roles, ties), (action, sorted(roles), ties)
 
 
 @pytest.mark.parametrize("relation", RELATIONS)

@@ -16,6 +16,7 @@ import pytest
 from tests.fixtures.folders import new_settings
 from tests.stack.test_servers import NAMES, SERVERS, write_facts
 from tests.stack.toys import is_ready, supervising, wait_until
+from tests.workspaces.test_home import deep, remove_deep
 from tre.credentials import Secrets
 from tre.errors import Broken, Conflict
 from tre.settings import Settings
@@ -35,7 +36,7 @@ def other_settings():
 def test_a_backup_restored_elsewhere_has_everything(fresh_settings: Settings, other_settings: Settings):
     file = io.BytesIO()
     with supervising(fresh_settings, SERVERS):
-        wait_until(lambda: is_ready(fresh_settings, *NAMES), 60)
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 120)
         key = write_facts(fresh_settings)
         signature = Secrets.from_settings(fresh_settings).sign("audit", b"head")
         username = Secrets.from_settings(fresh_settings).lease("kept", "w-before").username
@@ -44,9 +45,10 @@ def test_a_backup_restored_elsewhere_has_everything(fresh_settings: Settings, ot
     made = backup.backup(fresh_settings, file)
     shutil.rmtree(fresh_settings.state)
     file.seek(0)
-    assert backup.restore(other_settings, file) == made
+    assert backup.restore(other_settings, file) == made.entries
+    assert made.left_out == []
     with supervising(other_settings, SERVERS):
-        wait_until(lambda: is_ready(other_settings, *NAMES), 60)
+        wait_until(lambda: is_ready(other_settings, *NAMES), 120)
         secrets = Secrets.from_settings(other_settings)
         assert secrets.pseudonym_key("kept") == key
         assert secrets.verify("audit", b"head", signature)
@@ -95,6 +97,37 @@ def test_files_links_folders_and_modes_are_kept_logs_and_sockets_are_not(
     assert sorted(path.name for path in other_settings.state.iterdir()) == [
         *("content", "empty", "link", "lock", "logs", "secrets")
     ]
+
+
+def test_a_home_made_to_hinder_the_backup_does_not(fresh_settings: Settings, other_settings: Settings):
+    """Closed files and folders, names of any bytes, a file of a thousand names, folders too deep for any path."""
+    home = fresh_settings.homes / "heart" / "rhea"
+    home.mkdir(parents=True)
+    (home / "large").write_bytes(bytes(1 << 20))
+    for number in range(1000):
+        os.link(home / "large", home / f"name-{number}")
+    (home / "closed").mkdir()
+    for name in ("file", "new\nline", "\udcff", "\u202etxt"):
+        (home / "closed" / name).write_text(name, errors="surrogateescape")
+        (home / "closed" / name).chmod(0)
+    (home / "closed").chmod(0)
+    (home / "out").symlink_to("/etc")
+    os.mkfifo(home / "waiting")
+    deep(home)
+    file = io.BytesIO()
+    made = backup.backup(fresh_settings, file)
+    assert file.tell() < 1 << 20, "what has a thousand names is kept once"
+    assert len(made.left_out) == 1
+    assert made.left_out[0].startswith("homes/heart/rhea/d/d/d")
+    file.seek(0)
+    assert backup.restore(other_settings, file) == made.entries
+    found = other_settings.homes / "heart" / "rhea"
+    assert (found / "name-999").stat().st_nlink == 1001
+    assert (found / "out").readlink() == Path("/etc")
+    assert sorted(os.listdir(found / "closed")) == sorted(os.listdir(home / "closed"))
+    assert (found / "closed" / "file").stat().st_mode & 0o777 == 0
+    for folder in (found, home):
+        remove_deep(folder)
 
 
 def test_a_restore_never_overwrites(fresh_settings: Settings):
@@ -170,7 +203,9 @@ def test_by_command_as_a_file_and_through_pipes(fresh_settings: Settings, other_
         return subprocess.run(argv, env=env, capture_output=True, check=False, **more)
 
     done = tre("save", str(file), "--json", env=here)
-    assert json.loads(done.stdout) == {"file": str(file), "bytes": file.stat().st_size, "entries": 6}, done.stderr
+    assert json.loads(done.stdout) == {"file": str(file), "bytes": file.stat().st_size, "entries": 6, "left_out": 0}, (
+        done.stderr
+    )
     assert file.stat().st_mode & 0o777 == 0o600
     assert tre("save", str(file), env=here).returncode == 2, "what is there is kept"
     piped = tre("save", "-", env=here).stdout

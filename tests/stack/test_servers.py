@@ -29,7 +29,7 @@ def platform() -> Iterator[Settings]:
     """The servers running under a supervisor of their own."""
     settings = new_settings()
     with supervising(settings, SERVERS):
-        wait_until(lambda: is_ready(settings, *NAMES), 30)
+        wait_until(lambda: is_ready(settings, *NAMES), 120)
         yield settings
     subprocess.run(["rm", "-rf", str(settings.state.parent)], check=True)
 
@@ -62,7 +62,7 @@ def test_a_killed_server_comes_back_with_everything(platform: Settings, name: st
     key = write_facts(platform)
     before = part_of(platform, name)
     os.kill(before.pid, signal.SIGKILL)
-    wait_until(lambda: is_ready(platform, name) and part_of(platform, name).pid != before.pid, 30)
+    wait_until(lambda: is_ready(platform, name) and part_of(platform, name).pid != before.pid, 120)
     after = part_of(platform, name)
     assert "SIGKILL" in after.reason or after.restarts == before.restarts + 1
     wait_until(lambda: facts_are_there(platform))
@@ -82,7 +82,7 @@ def test_a_lease_revoked_while_the_data_server_is_down_is_gone_when_it_is_back(p
             return False
         return True
 
-    wait_until(revoked, 30)
+    wait_until(revoked, 120)
     with psycopg.connect(platform.data_conninfo("tre_admin")) as db:
         assert db.execute("SELECT FROM pg_roles WHERE rolname = %s", [lease.username]).fetchone() is None
 
@@ -142,7 +142,7 @@ def test_every_file_of_the_state_folder_is_ours_alone(platform: Settings):
 
 def test_a_killed_supervisor_and_all_its_servers_come_back(fresh_settings: Settings):
     with supervising(fresh_settings, SERVERS) as child:
-        wait_until(lambda: is_ready(fresh_settings, *NAMES), 30)
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 120)
         key = write_facts(fresh_settings)
         parts = [part for part in status.read(fresh_settings) if part.pid]
         child.kill()
@@ -150,7 +150,7 @@ def test_a_killed_supervisor_and_all_its_servers_come_back(fresh_settings: Setti
             process.Identity(part.pid, part.started).send(signal.SIGKILL)
         child.wait()
     with supervising(fresh_settings, SERVERS):
-        wait_until(lambda: is_ready(fresh_settings, *NAMES), 30)
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 120)
         assert facts_are_there(fresh_settings)
         assert Secrets.from_settings(fresh_settings).pseudonym_key("kept") == key
 
@@ -158,11 +158,11 @@ def test_a_killed_supervisor_and_all_its_servers_come_back(fresh_settings: Setti
 @pytest.mark.parametrize("moment", MOMENTS if os.environ.get("TRE_TEST_LONG") else MOMENTS[1:2])
 def test_a_first_run_killed_at_any_moment_is_finished_by_the_next(fresh_settings: Settings, moment: str):
     with supervising(fresh_settings, SERVERS) as child:
-        wait_until(lambda: (fresh_settings.state / moment).exists(), 30)
+        wait_until(lambda: (fresh_settings.state / moment).exists(), 120)
         child.kill()
         child.wait()
     with supervising(fresh_settings, SERVERS):
-        wait_until(lambda: is_ready(fresh_settings, *NAMES), 30)
+        wait_until(lambda: is_ready(fresh_settings, *NAMES), 120)
         write_facts(fresh_settings)
     assert set(json.loads(fresh_settings.secret_file(openbao.RECOVERY_FILE).read_text())) == {"recovery_keys"}
 

@@ -30,7 +30,7 @@ def toy(name: str, code: str = "time.sleep(600)", *, needs: tuple[str, ...] = ()
     return Part(name, argv=argv, ready=ready, needs=needs, prepare=prepare, **more)
 
 
-def wait_until(what: Callable[[], object], seconds: float = 20.0) -> None:
+def wait_until(what: Callable[[], object], seconds: float = 60.0) -> None:
     until = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < until, "waited in vain"

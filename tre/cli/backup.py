@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from tre.cli.show import as_line
+from tre.cli.show import as_line, text
 from tre.errors import InvalidInput
 from tre.settings import Settings
 
@@ -82,7 +82,12 @@ def _save(descriptor: int) -> dict[str, Any]:
     from tre.stack.backup import backup as write
 
     with open(descriptor, "wb", closefd=False) as output:
-        return {"entries": len(write(Settings.load(), output))}
+        saved = write(Settings.load(), output)
+    if saved.left_out:
+        first = text(saved.left_out[0][:200])
+        words = f"Left out, since their paths are too long: {len(saved.left_out)}, the first {first}."
+        click.echo(words, err=True)
+    return {"entries": len(saved.entries), "left_out": len(saved.left_out)}
 
 
 def _as_ordinary(verb: str, descriptor: int, stream: int) -> None:
