@@ -138,6 +138,16 @@ def _picks(aliases: dict[str, str]) -> str:
     return ", ".join(f"{quote(name)} AS {alias}" for name, alias in aliases.items())
 
 
+def read_file(path: Path) -> Any:
+    """A Parquet or CSV file, or a folder of Parquet files, as a DuckDB relation. Raises Unreadable if it is none."""
+    try:
+        return _file(_database().cursor(), path, ())
+    except Unreadable:
+        raise
+    except Exception as problem:
+        raise Unreadable(_first_line(problem), field="data", remedy=WHOLE) from None
+
+
 def _file(connection: Any, path: Path, text: tuple[str, ...]) -> Any:
     if path.is_dir():
         if not any(path.glob("*.parquet")):

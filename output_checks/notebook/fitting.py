@@ -38,6 +38,9 @@ def fit(
     """A fitted statsmodels result with `.verdict`. Raises BadInput for an unknown kind of model or unit."""
     import statsmodels.formula.api as api
 
+    from output_checks.notebook.frames import pandas_frame
+
+    data = pandas_frame(data)
     if not hasattr(api, kind):
         raise BadInput(f"{kind!r} is not known.", field="model", remedy="Use ols, logit, probit or poisson.")
     model = getattr(api, kind)(formula, data)

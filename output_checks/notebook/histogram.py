@@ -66,12 +66,16 @@ class Histogram:
 def hist(
     data: Any, column: str, bins: int | list[float] = 10, *, profile: str | Profile = "sacro", unit: str | None = None
 ) -> Histogram:
-    """Counts of a numeric column of a pandas frame in about so many equal bins between round numbers, or between
-    given edges. Edges that are themselves the least or greatest value are for review.
+    """Counts of a numeric column in about so many equal bins between round numbers, or between given edges.
+
+    `data` is whatever `check` takes. Edges that are themselves the least or greatest value are for review.
     """
     import numpy as np
     import pandas as pd
 
+    from output_checks.notebook.frames import pandas_frame
+
+    data = pandas_frame(data)
     if column not in data:
         raise BadInput(f"the data has no column {column!r}.", field="column", remedy="Name a numeric column.")
     values = pd.to_numeric(data[column], errors="coerce").to_numpy(dtype=float, na_value=np.nan)

@@ -5,6 +5,7 @@ Decides how pandas' arguments become a table specification and how the table is 
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,9 @@ from output_checks.mitigation.mitigate import Mitigated
 from output_checks.mitigation.report import Report, check
 from output_checks.mitigation.writing import laid_out
 
-NAMES = {"size": "count", "average": "mean"}
+NAMES = {"size": "count", "average": "mean", "len": "count", "amin": "min", "amax": "max"}
+SIDES = {"index": "row", "columns": "col", "values": "values"}
+STATISTICS = ("count", "sum", "mean", "median", "std", "skew", "kurt", "min", "max", "mode")
 NORMALIZE = {"index": "row_percent", "columns": "column_percent", "all": "percent", True: "percent"}
 
 
@@ -63,7 +66,9 @@ def crosstab(
     values: Any = None,
     *,
     data: Any = None,
-    aggfunc: str | None = None,
+    aggfunc: Any = None,
+    rownames: list[str] | None = None,
+    colnames: list[str] | None = None,
     margins: bool | str = False,
     margins_name: str = "All",
     dropna: bool = True,
@@ -71,18 +76,19 @@ def crosstab(
     profile: str | Profile = "sacro",
     **more: Any,
 ) -> CheckedTable:
-    """As `pandas.crosstab`: index and columns are series (or names of columns of `data`), one or several.
+    """As `pandas.crosstab`: index and columns are series or arrays (or names of columns of `data`), one or several.
 
     more goes to the specification: unit, holding, weights, where, hierarchies, parameters. Raises BadInput
     naming the argument.
     """
-    frame, names = _gather(data, {"index": index, "columns": columns, "values": values}, more)
-    statistic = NORMALIZE.get(normalize) if normalize else NAMES.get(aggfunc or "", aggfunc or "count")
+    called = {"index": rownames, "columns": colnames}
+    frame, names = _gather(data, {"index": index, "columns": columns, "values": values}, called, more)
+    statistic = NORMALIZE.get(normalize) if normalize else statistic_of("count" if aggfunc is None else aggfunc)
     if statistic is None:
         raise BadInput(f"{normalize!r} is not known.", field="normalize", remedy='Use "index", "columns" or "all".')
     if values is not None and aggfunc is None:
         raise BadInput("is missing.", field="aggfunc", remedy="Say what is made of the values, e.g. mean.")
-    spec = TableSpec(
+    spec = _spec(
         rows=names["index"], columns=names["columns"], values=names["values"][0] if names["values"] else None,
         statistic=statistic, margins=margins, missing="drop" if dropna else "keep", total=margins_name, **more,
     )  # fmt: skip
@@ -94,7 +100,7 @@ def pivot_table(
     values: str | None = None,
     index: Any = None,
     columns: Any = None,
-    aggfunc: str = "mean",
+    aggfunc: Any = "mean",
     *,
     margins: bool | str = False,
     margins_name: str = "All",
@@ -103,36 +109,50 @@ def pivot_table(
     **more: Any,
 ) -> CheckedTable:
     """As `pandas.pivot_table`, with names of columns; aggfunc is one of mean, sum, count, median, std, min,
-    max, mode, quantile:q.
+    max, mode, quantile:q, or numpy's function of that name.
     """
-    spec = TableSpec(
-        rows=_names(index), columns=_names(columns), values=values, statistic=NAMES.get(aggfunc, aggfunc),
+    spec = _spec(
+        rows=_names(index), columns=_names(columns), values=values, statistic=statistic_of(aggfunc),
         margins=margins, missing="drop" if dropna else "keep", total=margins_name, **more,
     )  # fmt: skip
     return table(check(spec, data, profile))
 
 
 class Groups:
-    """What `groupby` gives: `agg`, `size`, and the statistics by name."""
+    """What `groupby` gives: `agg`, `size`, and of a column, `groupby(…)["income"]`, the statistics by name."""
 
-    def __init__(self, data: Any, by: Any, profile: str | Profile, more: dict[str, Any]) -> None:
-        self.data, self.by, self.profile, self.more = data, _names(by), profile, more
+    def __init__(
+        self, data: Any, by: Any, profile: str | Profile, more: dict[str, Any], values: str | None = None
+    ) -> None:
+        self.data, self.by, self.profile, self.more, self.values = data, _names(by), profile, more, values
 
-    def agg(self, what: dict[str, Any] | str, values: str | None = None) -> Any:
+    def __getitem__(self, values: str) -> Groups:
+        return Groups(self.data, self.by, self.profile, self.more, values)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in STATISTICS:
+            raise AttributeError(f"groups have no {name!r}; use agg({{column: statistic}}).")
+        return lambda: self._one(self.values, name)
+
+    def agg(self, what: Any, values: str | None = None) -> Any:
         """A table for `{"income": "mean"}`; for several statistics a dictionary of tables named `income_mean`
         and so on.
         """
-        if isinstance(what, str):
-            return self._one(values, what)
+        if isinstance(what, str) or callable(what):
+            return self._one(values or self.values, what)
+        if not isinstance(what, dict):
+            what = {self.values: what} if self.values else {}
         pairs = [(name, one) for name, some in what.items() for one in ([some] if isinstance(some, str) else some)]
+        if not pairs:
+            raise BadInput("names no column.", field="agg", remedy='Write {"income": "mean"}.')
         tables = {f"{name}_{one}": self._one(name, one) for name, one in pairs}
         return next(iter(tables.values())) if len(tables) == 1 else tables
 
     def size(self) -> CheckedTable:
         return self._one(None, "count")
 
-    def _one(self, values: str | None, statistic: str) -> CheckedTable:
-        spec = TableSpec(rows=self.by, values=values, statistic=NAMES.get(statistic, statistic), **self.more)
+    def _one(self, values: str | None, statistic: Any) -> CheckedTable:
+        spec = _spec(rows=self.by, values=values, statistic=statistic_of(statistic), **self.more)
         return table(check(spec, self.data, self.profile))
 
 
@@ -148,18 +168,44 @@ def table(report: Report) -> CheckedTable:
     return out
 
 
+def statistic_of(what: Any) -> str:
+    """The statistic that a name means, or a function of numpy or Python itself. Raises BadInput for anything else."""
+    if callable(what) and getattr(what, "__module__", "") in ("numpy", "builtins"):
+        what = str(getattr(what, "__name__", ""))
+    if isinstance(what, str):
+        return NAMES.get(what, what)
+    why = (
+        "names several statistics." if isinstance(what, list | tuple | dict) else "is no statistic that can be judged."
+    )
+    raise BadInput(why, field="aggfunc", remedy='Make one table for each, by name, e.g. "mean".')
+
+
+def _spec(**what: Any) -> TableSpec:
+    unknown = sorted(set(what) - {f.name for f in fields(TableSpec)})
+    if unknown:
+        raise BadInput("is not a known argument.", field=unknown[0], remedy="See the keys of a specification.")
+    return TableSpec(**what)
+
+
 def _names(value: Any) -> tuple[str, ...]:
     return () if value is None else (value,) if isinstance(value, str) else tuple(value)
 
 
-def _gather(data: Any, given: dict[str, Any], more: dict[str, Any]) -> tuple[Any, dict[str, tuple[str, ...]]]:
-    """One frame with all series, and the names under which they are found."""
+def _gather(
+    data: Any, given: dict[str, Any], called: dict[str, list[str] | None], more: dict[str, Any]
+) -> tuple[Any, dict[str, tuple[str, ...]]]:
+    """One frame with all series, and the names under which they are found: those that are called for, their own, or
+    pandas' `row_0` and `col_0`.
+    """
     names: dict[str, tuple[str, ...]] = {}
     series: dict[str, Any] = {}
     for argument, value in given.items():
-        items = [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
-        found = []
-        for item in items:
+        several = isinstance(value, list | tuple) and not all(map(_is_scalar, value))
+        items = [] if value is None else list(value) if several or _are_names(value) else [value]
+        wanted, found = called.get(argument), []
+        if wanted is not None and len(wanted) != len(items):
+            raise BadInput("are not as many as there are series.", field=argument, remedy="Give one name for each.")
+        for k, item in enumerate(items):
             if isinstance(item, str):
                 if data is None:
                     raise BadInput(
@@ -167,11 +213,10 @@ def _gather(data: Any, given: dict[str, Any], more: dict[str, Any]) -> tuple[Any
                     )
                 found.append(item)
                 continue
-            name = getattr(item, "name", None)
-            if name is None:
-                raise BadInput("has no name.", field=argument, remedy="Give a named series.")
-            series[str(name)] = item
-            found.append(str(name))
+            own = getattr(item, "name", None)
+            name = wanted[k] if wanted else f"{SIDES[argument]}_{k}" if own is None else str(own)
+            series[name] = item
+            found.append(name)
         names[argument] = tuple(found)
     if not series:
         return data, names
@@ -181,3 +226,11 @@ def _gather(data: Any, given: dict[str, Any], more: dict[str, Any]) -> tuple[Any
             frame[str(more[key].name)] = more[key]
             more[key] = str(more[key].name)
     return frame, names
+
+
+def _is_scalar(item: Any) -> bool:
+    return not hasattr(item, "__len__") or isinstance(item, str)
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
