@@ -48,9 +48,9 @@ def refused(status: int, code: str, message: str, hint: str = "") -> web.Respons
 
 
 class InternalApi:
-    """The control plane's answers, as a test sets them, and what was asked."""
+    """The control plane's answers, as a test sets them, and what was asked: at a socket or a port of loopback."""
 
-    def __init__(self, socket: Path) -> None:
+    def __init__(self, socket: Path | int) -> None:
         self.socket = socket
         self.calls: list[tuple[str, str, Any]] = []
         self.traffic: dict[str, list[int]] = {}
@@ -66,9 +66,15 @@ class InternalApi:
         self.clients: list[str] = []
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
-        self._server = Server(app, lambda runner: web.UnixSite(runner, str(socket)))
+        if isinstance(socket, Path):
+            self._server = Server(app, lambda runner: web.UnixSite(runner, str(socket)))
+        else:
+            self._server = Server(app, lambda runner: web.TCPSite(runner, "127.0.0.1", socket))
 
     def start(self) -> None:
+        if isinstance(self.socket, int):
+            self._server.start()
+            return
         self.socket.unlink(missing_ok=True)
         self._server.start()
         os.chmod(self.socket, 0o600)

@@ -77,6 +77,7 @@ MODULES = (
     ),
     Module("coredns", {"coredns": "."}),
     Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}),
+    Module("cyclonus", {"cyclonus": "github.com/mattfenwick/cyclonus/cmd/cyclonus"}),
 )
 
 
@@ -189,8 +190,8 @@ def pictures(place: Place) -> None:
             continue
         program = file.name.rsplit("-", 1)[0]
         if name == PYTHON_IMAGE:
-            content, entry = python.files(), f"/{python.ENVIRONMENT}/bin/python"
+            content, entry = python.files(), list(python.ENTRY)
         else:
-            content, entry = {program: (place.programs / program).read_bytes()}, f"/{program}"
-        Image(name, {**content, "etc/passwd": ACCOUNTS}, entrypoint=(entry,)).write(file)
+            content, entry = {program: (place.programs / program).read_bytes()}, [f"/{program}"]
+        Image(name, {**content, "etc/passwd": ACCOUNTS}, entrypoint=tuple(entry)).write(file)
         forget_others(file)

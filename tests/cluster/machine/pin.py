@@ -16,6 +16,7 @@ from .progress import say
 
 COREDNS = "v1.15.0"
 HELM = "v3.21.4"
+CYCLONUS = "v0.5.6"
 #: Their development tools, which are not to be had as modules and are in no program.
 NOT_NEEDED = ("controller-tools", "cilium/linters", "deepequal-gen", "mcs-api/conformance")
 #: They require a commit of it that the module proxy does not have; its release does.
@@ -74,9 +75,17 @@ def coredns(module: Module) -> None:
 
 
 def helm(module: Module) -> None:
+    tool(module, HELM)
+
+
+def cyclonus(module: Module) -> None:
+    tool(module, CYCLONUS)
+
+
+def tool(module: Module, version: str) -> None:
     begin(module)
     (package,) = module.programs.values()
-    go("get", "-tool", f"{package}@{HELM}", folder=module.home)
+    go("get", "-tool", f"{package}@{version}", folder=module.home)
     go("mod", "tidy", folder=module.home)
 
 
@@ -85,6 +94,7 @@ WAYS: Mapping[str, Callable[[Module], None]] = {
     "cilium": cilium,
     "coredns": coredns,
     "helm": helm,
+    "cyclonus": cyclonus,
 }
 
 

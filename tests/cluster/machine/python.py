@@ -25,6 +25,22 @@ LEFT_OUT = (
 LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 
+#: What the image runs where nothing else is asked of it: a server on Jupyter's port.
+STAND_IN = b"""
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Hello(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+ThreadingHTTPServer(("", 8888), Hello).serve_forever()
+"""
+ENTRY = (f"/{ENVIRONMENT}/bin/python", "-I", "/opt/tre/stand_in.py")
+
+
 def files() -> dict[str, bytes]:
     """{path in the image: content}: the program, the standard library, and the libraries that they are linked with."""
     program, standard = Path(sys.executable).resolve(), Path(sysconfig.get_path("stdlib"))
@@ -39,7 +55,7 @@ def files() -> dict[str, bytes]:
         # The loader's own path is fixed; it looks for the others here.
         place = library if library.name.startswith("ld-linux") else Path("/usr/lib/x86_64-linux-gnu") / library.name
         found[str(place).lstrip("/")] = library.read_bytes()
-    return found
+    return found | {ENTRY[-1].lstrip("/"): STAND_IN}
 
 
 def _standard(folder: Path) -> Iterator[Path]:

@@ -6,11 +6,14 @@ address, both in the cluster's network namespace.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from . import network
 from .place import Place
 
+#: With the value `never`, the network of the next cluster enforces no policy.
+POLICIES = "TRE_CLUSTER_POLICIES"
 ETCD = "https://127.0.0.1:2379"
 ETCD_PEER = "http://127.0.0.1:2380"
 
@@ -148,7 +151,7 @@ def cilium(place: Place) -> list[str]:
         "--identity-change-grace-period=200ms",
         "--identity-max-jitter=0s",
         "--identity-allocation-mode=crd",
-        "--enable-policy=default",
+        f"--enable-policy={os.environ.get(POLICIES, 'default')}",
         f"--lib-dir={place.run / 'cilium'}",
         "--cgroup-root=" + cgroup_root(),
         "--bpf-root=/sys/fs/bpf",

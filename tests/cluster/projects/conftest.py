@@ -5,11 +5,17 @@ theirs to read.
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.projects.house import Installation
+from tests.fixtures.workspaces import Desk
+from tests.workspaces.kubernetes import house
 from tre.workspaces.kubernetes.api import Api
+from tre.workspaces.kubernetes.content import NAMESPACE
 
 VARIABLE = "TRE_TEST_KUBECONFIG"
 
@@ -29,3 +35,14 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def api(kubeconfig: Path) -> Api:
     return Api.connect(kubeconfig)
+
+
+@pytest.fixture
+def installation(desk: Desk, api: Api) -> Iterator[Installation]:
+    """In a cluster that others use: its label is its own, and so are the names of its projects."""
+    mark = secrets.token_hex(4)
+    found = Installation(desk, api, house.cluster(control_namespace=f"tre-control-{mark}"), f"t{mark}")
+    yield found
+    for space in found.world.spaces():
+        if space.startswith(found.space):
+            api.ask("DELETE", NAMESPACE.path(name=space), {})

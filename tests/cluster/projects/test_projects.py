@@ -2,102 +2,25 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from tests.fixtures.workspaces import Desk
-from tests.workspaces.kubernetes import house
+from tests.cluster.projects.house import Installation, Object
 from tre.errors import NotFound, Unavailable
 from tre.people.model import Role
 from tre.projects import service as projects
-from tre.workspaces.kubernetes.api import APPLY, Api
-from tre.workspaces.kubernetes.apply import Hand
-from tre.workspaces.kubernetes.cluster import Cluster
+from tre.workspaces.kubernetes.api import APPLY
 from tre.workspaces.kubernetes.content import CLAIM, NAMESPACE, NETWORK_POLICY, POD, ROLE, ROLE_BINDING, SECRET, Kind
 from tre.workspaces.kubernetes.controller import Controller, keep
 from tre.workspaces.kubernetes.leader import LEASE, Leader
 from tre.workspaces.kubernetes.names import MANAGER
 from tre.workspaces.kubernetes.pod import workspace_pod
-from tre.workspaces.kubernetes.secret import workspace_secret
 from tre.workspaces.kubernetes.workspaces import PodRuntime
-from tre.workspaces.kubernetes.world import WATCHED, World
-from tre.workspaces.plan import LaunchPlan
-
-Object = dict[str, Any]
-READS = {"GET"}
-
-
-@dataclass
-class Installation:
-    """One controller over its own database; `slug` is bob's project, of a name that no other test has."""
-
-    desk: Desk
-    api: Api
-    cluster: Cluster
-    slug: str
-    world: World = field(init=False)
-    controller: Controller = field(init=False)
-    leads: bool = True
-    now: float = 0
-
-    def __post_init__(self) -> None:
-        self.world = World(self.api, self.cluster.control_namespace)
-        hand = Hand(self.api, self.world, self._may_act)
-        self.controller = Controller(self.desk.people.db, self.cluster, hand, steady=lambda: self.now)
-        self.desk.projects.approved(self.slug, self.desk.bob)
-        projects.close(self.desk.people.db, self.desk.people.admin, "cost", reason="Not of this test.")
-
-    @property
-    def space(self) -> str:
-        return f"tre-{self.slug}"
-
-    def _may_act(self) -> None:
-        if not self.leads:
-            raise Unavailable("This controller does not lead.")
-
-    def converge(self) -> int:
-        """A pass over what there is now."""
-        for kind in WATCHED:
-            self.world.relist(kind)
-        return self.controller.converge()
-
-    def writes(self) -> int:
-        return sum(count for method, count in self.api.requests.items() if method not in READS)
-
-    def events(self) -> list[Object]:
-        return [event for event in self.desk.events("cluster.") if event["subject"] == f"project:{self.slug}"]
-
-    def get(self, kind: Kind, name: str) -> Object:
-        return self.api.ask("GET", kind.path(self.space, name), {})
-
-    def plan(self, workspace: str) -> LaunchPlan:
-        return replace(house.PLAN, workspace_id=workspace, project=self.slug)
-
-    def start(self, workspace: str) -> Object:
-        """As a spawner does: a pod that no node takes, and its Secret."""
-        plan = self.plan(workspace)
-        made = workspace_pod(self.cluster, plan)
-        made["spec"]["nodeSelector"] = {"tre.example/none": "x"}
-        pod = self.api.create(POD, made)
-        self.api.create(SECRET, workspace_secret(self.cluster, plan, pod_uid=pod["metadata"]["uid"]))
-        return pod
-
-
-@pytest.fixture
-def installation(desk: Desk, api: Api) -> Iterator[Installation]:
-    """In a cluster that others use: its label is its own, and so are the names of its projects."""
-    mark = secrets.token_hex(4)
-    found = Installation(desk, api, house.cluster(control_namespace=f"tre-control-{mark}"), f"t{mark}")
-    yield found
-    for space in found.world.spaces():
-        if space.startswith(found.space):
-            api.ask("DELETE", NAMESPACE.path(name=space), {})
 
 
 def test_a_project_is_made_once_and_a_pass_with_nothing_to_do_writes_nothing(installation: Installation) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,18 +48,13 @@ class Prover:
         due = self._due(nodes)
         if not due:
             return 0
-        turn = secrets.token_hex(4)
-        try:
-            for node, verdict in self._round(due, turn):
-                self._write(node, verdict)
-        finally:
-            self._clear()
+        for node, verdict in show(self.cluster, self.api, due):
+            self._write(node, verdict)
         return len(due)
 
     def nodes(self) -> list[Node]:
         """Those that are ready. The others admit no workspace, and forget their proof."""
-        found = self.api.ask("GET", NODE.path(), {})["items"]
-        return [_node(each) for each in found if _condition(each, "Ready")]
+        return ready_nodes(self.api)
 
     def _due(self, nodes: list[Node]) -> list[Node]:
         now = self.db.clock()
@@ -70,7 +65,46 @@ class Prover:
                 session.execute(delete(NodeProof).where(NodeProof.node.in_(gone)))
         return [node for node in nodes if _is_due(known.get(node.name), node, now)]
 
-    def _round(self, due: list[Node], turn: str) -> Iterable[tuple[Node, Verdict]]:
+    def _write(self, node: Node, verdict: Verdict) -> None:
+        """A change of the verdict is an event of the record; the same one again only a newer time."""
+        now = self.db.clock()
+        with use_case(self.db, SYSTEM, "cluster.prove", f"node:{node.name}") as case:
+            before = case.session.get(NodeProof, node.name)
+            same = before and (before.uid, before.proven, before.reason) == (node.uid, verdict.proven, verdict.reason)
+            if same:
+                case.nothing_changed()
+            case.note(proven=verdict.proven, reason=verdict.reason)
+            case.session.merge(
+                NodeProof(node=node.name, uid=node.uid, proven=verdict.proven, reason=verdict.reason, shown_at=now)
+            )
+
+
+def ready_nodes(api: Api) -> list[Node]:
+    found = api.ask("GET", NODE.path(), {})["items"]
+    return [_node(each) for each in found if _condition(each, "Ready")]
+
+
+def show(cluster: Cluster, api: Api, due: list[Node]) -> Iterator[tuple[Node, Verdict]]:
+    """A verdict for each of the nodes. Nothing of it stays but its namespace. Raises `Unavailable` where none can be
+    had.
+    """
+    trial = _Trial(cluster, api, secrets.token_hex(4))
+    try:
+        yield from trial.verdicts(due)
+    finally:
+        trial.clear()
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One round. `turn` is in its pods' names."""
+
+    cluster: Cluster
+    api: Api
+    turn: str
+
+    def verdicts(self, due: list[Node]) -> Iterator[tuple[Node, Verdict]]:
+        turn = self.turn
         self._house()
         self.api.create(POD, canary.listener(self.cluster, f"beacon-{turn}", FREE, turn))
         for node in due:
@@ -78,11 +112,12 @@ class Prover:
         beacon = self._wait(f"beacon-{turn}", _ready)
         for node in due:
             try:
-                yield node, self._look(node, turn, beacon)
+                yield node, self._look(node, beacon)
             except TreError as error:
                 yield node, Verdict(False, f"it could not be shown: {error.message}")
 
-    def _look(self, node: Node, turn: str, beacon: Object) -> Verdict:
+    def _look(self, node: Node, beacon: Object) -> Verdict:
+        turn = self.turn
         closed = self._wait(f"closed-{node.mark}-{turn}", _ready)
         service = self.api.ask("GET", SERVICE.path("default", "kubernetes"), {})["spec"]
         api = (service["clusterIP"], service["ports"][0]["port"])
@@ -122,22 +157,9 @@ class Prover:
         _within(is_good, f"the pod {name} did not come so far")
         return seen[0]
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """All pods of the canary's namespace, also those of a round that was broken off."""
         self.api.ask("DELETE", POD.path(canary_of(self.cluster.control_namespace)), {}, {"gracePeriodSeconds": 0})
-
-    def _write(self, node: Node, verdict: Verdict) -> None:
-        """A change of the verdict is an event of the record; the same one again only a newer time."""
-        now = self.db.clock()
-        with use_case(self.db, SYSTEM, "cluster.prove", f"node:{node.name}") as case:
-            before = case.session.get(NodeProof, node.name)
-            same = before and (before.uid, before.proven, before.reason) == (node.uid, verdict.proven, verdict.reason)
-            if same:
-                case.nothing_changed()
-            case.note(proven=verdict.proven, reason=verdict.reason)
-            case.session.merge(
-                NodeProof(node=node.name, uid=node.uid, proven=verdict.proven, reason=verdict.reason, shown_at=now)
-            )
 
 
 def _is_due(proof: NodeProof | None, node: Node, now: datetime) -> bool:
