@@ -118,6 +118,17 @@ class Api:
             return None
         return left if left.get("kind") == kind.name and "deletionTimestamp" in left["metadata"] else None
 
+    def text(self, path: str) -> str:
+        """What is no object: a pod's log."""
+        try:
+            response = self._send("GET", path, {}, None, "", _whole(SECONDS))
+            data: bytes = response.read()
+        except _broken() as error:
+            raise Unavailable("The API server does not answer.") from error
+        if response.status >= 300:
+            raise _error(response.status, data)
+        return data.decode(errors="replace")
+
     def ask(
         self, method: str, path: str, query: Mapping[str, str], body: Object | None = None, content_type: str = JSON
     ) -> Object:

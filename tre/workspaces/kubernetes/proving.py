@@ -126,7 +126,7 @@ class _Trial:
             name = f"{component.removeprefix('canary-')}-{node.mark}-{turn}"
             self.api.create(POD, canary.trier(self.cluster, name, component, turn, node, tried))
         seen = [
-            _told(self._wait(f"{kind}-{node.mark}-{turn}", lambda pod: _over(pod) is not None))
+            told(self._wait(f"{kind}-{node.mark}-{turn}", lambda pod: _over(pod) is not None))
             for kind in ("free", "confined")
         ]
         return canary.judge(tried, seen[0], seen[1])
@@ -147,15 +147,7 @@ class _Trial:
             return False
 
     def _wait(self, name: str, good: Callable[[Object], bool]) -> Object:
-        path = POD.path(canary_of(self.cluster.control_namespace), name)
-        seen: list[Object] = []
-
-        def is_good() -> bool:
-            seen[:] = [self.api.ask("GET", path, {})]
-            return good(seen[0])
-
-        _within(is_good, f"the pod {name} did not come so far")
-        return seen[0]
+        return wait_for(self.api, canary_of(self.cluster.control_namespace), name, good)
 
     def clear(self) -> None:
         """All pods of the canary's namespace, also those of a round that was broken off."""
@@ -193,7 +185,25 @@ def _over(pod: Object) -> Object | None:
     return None
 
 
-def _told(pod: Object) -> dict[str, str]:
+def wait_for(
+    api: Api,
+    space: str,
+    name: str,
+    good: Callable[[Object], bool] = lambda pod: _over(pod) is not None,
+    seconds: float = WAIT_SECONDS,
+) -> Object:
+    """The pod when it has come so far; without more words, when it has ended. Raises `Unavailable` after a while."""
+    seen: list[Object] = []
+
+    def is_good() -> bool:
+        seen[:] = [api.ask("GET", POD.path(space, name), {})]
+        return good(seen[0])
+
+    _within(is_good, f"the pod {name} did not come so far", seconds)
+    return seen[0]
+
+
+def told(pod: Object) -> dict[str, str]:
     try:
         found = json.loads((_over(pod) or {}).get("message", ""))
     except ValueError:
@@ -205,9 +215,9 @@ def _address(pod: Object) -> str:
     return str(pod["status"]["podIP"])
 
 
-def _within(good: Callable[[], bool], otherwise: str) -> None:
-    end = time.monotonic() + WAIT_SECONDS
+def _within(good: Callable[[], bool], otherwise: str, seconds: float = WAIT_SECONDS) -> None:
+    end = time.monotonic() + seconds
     while not good():
         if time.monotonic() > end:
-            raise Unavailable(f"{otherwise} within {WAIT_SECONDS:.0f} s.")
+            raise Unavailable(f"{otherwise} within {seconds:.0f} s.")
         time.sleep(0.3)
