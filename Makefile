@@ -57,7 +57,7 @@ cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds i
 	@$(BIN)/python -m tests.cluster up
 
 test-cluster: install ## the tests that need one, on it or on the cluster that KUBECONFIG names
-	@test -n "$$KUBECONFIG" || $(BIN)/python -m tests.cluster up
+	@test -n "$$KUBECONFIG" || { $(BIN)/python -m tests.cluster up && $(MAKE) --no-print-directory images; }
 	@$(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster --ignore tests/cluster/projects
 	@TRE_TEST_KUBECONFIG="$$(cat "$${KUBECONFIG:-$$($(BIN)/python -m tests.cluster.machine.place)}")" \
 		$(ORDINARY) $(BIN)/python -m pytest -q -p no:cacheprovider tests/cluster/projects

@@ -27,7 +27,8 @@ def build(
         "--pull-never",
         "--force-rm",
         "--network=host",
-        "--no-cache" if anew else "--layers",
+        "--layers",
+        *(("--no-cache",) if anew else ()),
     )
     return buildah(
         store,

@@ -38,6 +38,7 @@ def test_a_build_takes_nothing_from_a_registry_and_gives_every_file_one_time():
         "--pull-never",
         "--force-rm",
         "--network=host",
+        "--layers",
         "--no-cache",
         "--volume=/cache/pip/pip.conf:/etc/pip.conf:ro",
         "--build-arg=BASE=localhost/base:1",

@@ -11,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from images.builder.place import CHECKOUT, NAMES
+from tests.images.locks import locked
 from tre.stack.cluster import PROCESSES
 
 IMAGES = CHECKOUT / "images"
@@ -38,12 +39,6 @@ OPTIONAL = {"pygments", "opentelemetry-api", "greenlet", "rich", "bcrypt"}
 
 def text(name: str) -> str:
     return (IMAGES / name / "Containerfile").read_text()
-
-
-def locked(file: Path) -> dict[str, str]:
-    """{name: version} of a lock file."""
-    lines = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", file.read_text(), re.MULTILINE)
-    return {canonicalize_name(name): version for name, version in lines}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -32,6 +32,9 @@ PACKAGES = {
     "unshare": "util-linux",
     "mount": "mount",
     "/usr/lib/cni/loopback": "containernetworking-plugins",
+    # What builds the images of the platform.
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
 }
 GO = "go"
 EXISTING = "Or name an existing cluster in KUBECONFIG; `make test-cluster` then runs on that."
