@@ -134,7 +134,9 @@ def __getattr__(name: str) -> Any:
 
 
 if "IPython" in sys.modules:
-    import_module("output_checks.mitigation.report")
+    for _module in ("mitigation.report", "mitigation.writing", "reading.formats"):
+        import_module(f"output_checks.{_module}")
+    import_module("output_checks.appetites").profiles()
     import_module("output_checks.evidence.sources").warm()
 
 

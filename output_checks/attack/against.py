@@ -122,11 +122,15 @@ def _values(report: Judgement, shown: dict[int, PublishedCell]) -> tuple[set[int
     """Which cells are rounded as declared, and findings for values that are none of what they may be."""
     import numpy as np
 
-    e, problems, accepted = report.evidence, [], set()
+    e, problems = report.evidence, []
     visible = np.zeros(len(e), dtype=bool)
     visible[list(shown)] = True
-    allowed = [values.tolist() for values in expected_values(e, visible).values()]
+    allowed = list(expected_values(e, visible).values())
+    exact = _exact(shown, allowed)
+    accepted = set(exact)
     for i, c in shown.items():
+        if i in exact:
+            continue
         if e.mode is not None and e.mode[i] is not None and str(e.mode[i]) == c.text.strip():
             continue
         if c.value is None:
@@ -144,6 +148,19 @@ def _values(report: Judgement, shown: dict[int, PublishedCell]) -> tuple[set[int
                 _about(c, "mismatch", why, "Write the table again from the pinned data, or correct its specification.")
             )
     return accepted if e.spec.rounded_by else set(), problems
+
+
+def _exact(shown: dict[int, PublishedCell], allowed: list[Any]) -> set[int]:
+    """Cells whose published value is one that they may have, to the last digit."""
+    import numpy as np
+
+    at = np.fromiter(shown, dtype=np.int64, count=len(shown))
+    values = np.array([np.nan if c.value is None else float(c.value) for c in shown.values()])
+    near = NEAR * np.maximum(1.0, np.abs(values))
+    fits = np.zeros(len(at), dtype=bool)
+    for truth in allowed:
+        fits |= np.abs(values - truth[at]) <= near
+    return set(at[fits].tolist())
 
 
 def _unsuppressed(report: Judgement, shown: dict[int, PublishedCell], accepted: set[int]) -> list[Finding]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from output_checks.errors import BadInput
 from output_checks.evidence.cells import Cells, Evidence
+from output_checks.evidence.columns import in_memory
 from output_checks.evidence.layout import (
     Axis,
     cell_keys,
@@ -22,29 +23,58 @@ from output_checks.evidence.layout import (
     supporting_sets,
 )
 from output_checks.evidence.query import Records, Set, evidence_sql, holistic_sql, mode_sql
-from output_checks.evidence.sources import NoColumn, Source, attach, no_nan
+from output_checks.evidence.sources import Column, NoColumn, Source, attach, no_nan
 from output_checks.evidence.spec import EXTREMES, SHAPES, TableSpec
+from output_checks.evidence.tally import tally
 from output_checks.evidence.values import finish
 
 
 def gather(spec: TableSpec, data: Any, *, top: int = 2) -> Evidence:
     """Evidence of the table `spec` on `data`; `top` is how many largest contributions are kept."""
-    import numpy as np
-
+    quick = _in_memory(spec, data, max(top, 2))
+    if quick is not None:
+        return quick
     source = _attach(spec, data)
     records = _records(spec, source, top)
     sets = published_sets(spec, [len(dim.levels) for dim in records.dimensions])
     every = sets + supporting_sets(sets, spec)
     raw = source.run(evidence_sql(records, every))
-    axes = _axes(spec, source, raw, every)
-    codes = _codes(axes, raw, every)
-    cells = _complete(spec, axes, codes, np.asarray(raw["s_"]), sets, every)
+    axes, codes, cells = _table(spec, source.columns, raw, sets, every)
     columns = _spread(raw, axes, codes, cells.keys)
     if spec.unit and spec.holding:
         units = source.run(evidence_sql(_records(spec, source, top, by_unit=True), every))
         columns["units"] = _spread(units, axes, _codes(axes, units, every), cells.keys)["units"]
     columns.update(_holistic(spec, source, records, every, axes, cells.keys))
     return finish(spec, axes, cells, columns, records.top)
+
+
+def _in_memory(spec: TableSpec, data: Any, top: int) -> Evidence | None:
+    """The evidence without a database, where the frame and the table are simple enough."""
+    held = in_memory(spec, data)
+    if held is None:
+        return None
+    sets = published_sets(spec, [1] * len(held.dimensions))
+    every = sets + supporting_sets(sets, spec)
+    raw = tally(held, every, missing=spec.missing == "keep", top=top)
+    if raw is None:
+        return None
+    columns = {
+        name: Column(name, dim.kind, "", dim.texts if dim.kind == "enum" else ())
+        for name, dim in zip(spec.dimensions, held.dimensions, strict=True)
+    }
+    axes, codes, cells = _table(spec, columns, raw, sets, every)
+    return finish(spec, axes, cells, _spread(raw, axes, codes, cells.keys), top)
+
+
+def _table(
+    spec: TableSpec, columns: dict[str, Column], raw: dict[str, Any], sets: list[Set], every: list[Set]
+) -> tuple[tuple[Axis, ...], Any, Cells]:
+    """Axes, the code of every answered row in each dimension, and all cells."""
+    import numpy as np
+
+    axes = _axes(spec, columns, raw, every)
+    codes = _codes(axes, raw, every)
+    return axes, codes, _complete(spec, axes, codes, np.asarray(raw["s_"]), sets, every)
 
 
 def _attach(spec: TableSpec, data: Any) -> Source:
@@ -114,14 +144,14 @@ def _texts(values: Any) -> list[str | None]:
     return [None if gap or text is None or text != text else str(text) for text, gap in zip(plain, gaps, strict=True)]
 
 
-def _axes(spec: TableSpec, source: Source, raw: dict[str, Any], every: list[Set]) -> tuple[Axis, ...]:
+def _axes(spec: TableSpec, columns: dict[str, Column], raw: dict[str, Any], every: list[Set]) -> tuple[Axis, ...]:
     axes = []
     sets = raw["s_"].tolist()
     for j, name in enumerate(spec.dimensions):
         shown = [levels[j] >= 0 for levels in every]
         found = {text for text, s in zip(_texts(raw[f"d{j}"]), sets, strict=True) if shown[s]}
-        labels = ordered_labels(source, spec, name, found)
-        kind = "text" if name in spec.hierarchies else source.columns[name].kind
+        labels = ordered_labels(columns[name], spec, name, found)
+        kind = "text" if name in spec.hierarchies else columns[name].kind
         axes.append(Axis(name, kind, labels, parents(spec, name, labels)))
     return tuple(axes)
 

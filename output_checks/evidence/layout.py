@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from output_checks.errors import BadInput
 from output_checks.evidence.query import Dimension, Set
-from output_checks.evidence.sources import Column, Source, no_nan, string
+from output_checks.evidence.sources import Column, no_nan, string
 from output_checks.evidence.spec import MISSING, TableSpec
 
 if TYPE_CHECKING:
@@ -157,27 +156,21 @@ def supporting_sets(sets: list[Set], spec: TableSpec) -> list[Set]:
     return [levels for levels in dict.fromkeys(extra) if levels not in set(sets)]
 
 
-def ordered_labels(source: Source, spec: TableSpec, name: str, found: set[str | None]) -> tuple[Label, ...]:
+def ordered_labels(column: Column, spec: TableSpec, name: str, found: set[str | None]) -> tuple[Label, ...]:
     """All labels of a dimension: the declared ones and those of a category first in their order, the others
     sorted.
     """
-    column = source.columns[name]
     kind = "text" if name in spec.hierarchies else column.kind
     typed: set[Label] = {None if text is None else parse_label(text, kind) for text in found}
     known: list[Label] = list(spec.categories.get(name, ()))
     if column.kind == "enum" and name not in spec.hierarchies:
-        known += [label for label in enum_labels(column) if not spec.observed or label in typed]
+        known += [label for label in column.labels if not spec.observed or label in typed]
     rest = [label for label in typed if label is not None and label not in known]
     try:
         rest.sort()
     except TypeError:
         rest.sort(key=str)
     return tuple(dict.fromkeys([*known, *rest, *([None] if None in typed else [])]))
-
-
-def enum_labels(column: Column) -> list[str]:
-    """The labels of a category in its own order, from the type's text."""
-    return [text.replace("''", "'") for text in re.findall(r"'((?:[^']|'')*)'", column.sql_type)]
 
 
 def radices(axes: tuple[Axis, ...]) -> list[int]:

@@ -8,6 +8,7 @@ copied where the library allows. Nothing of the data's own is trusted as SQL; Du
 from __future__ import annotations
 
 import datetime as dt
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,11 +40,14 @@ class NoColumn(BadInput):
 
 @dataclass(frozen=True)
 class Column:
-    """A column under our own name; `kind` is text, enum, int, float, bool, date, time."""
+    """A column under our own name; `kind` is text, enum, int, float, bool, date, time; `labels` those of an enum in its
+    own order.
+    """
 
     alias: str
     kind: str
     sql_type: str
+    labels: tuple[str, ...] = ()
 
 
 class Source:
@@ -100,8 +104,13 @@ def attach(data: Any, names: tuple[str, ...], *, text_dimensions: tuple[str, ...
     except Exception as problem:
         raise Unreadable(_first_line(problem), field="data", remedy="Give a readable frame or file.") from None
     types = {row[0]: str(row[1]) for row in described}
-    columns = {n: Column(alias, kind_of(types[alias], n), types[alias]) for n, alias in aliases.items()}
-    return Source(query, columns)
+    return Source(query, {name: _column(name, alias, types[alias]) for name, alias in aliases.items()})
+
+
+def _column(name: str, alias: str, sql_type: str) -> Column:
+    kind = kind_of(sql_type, name)
+    labels = re.findall(r"'((?:[^']|'')*)'", sql_type) if kind == "enum" else []
+    return Column(alias, kind, sql_type, tuple(text.replace("''", "'") for text in labels))
 
 
 @cache

@@ -6,8 +6,10 @@ second. Leaves patterns for when it does not to `pattern`, and everything that l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from output_checks.protection.demands import Demand
 from output_checks.protection.pattern import Lines
 from output_checks.protection.problem import Problem
 
@@ -17,20 +19,26 @@ if TYPE_CHECKING:
 TIE = 1e-3
 
 
-def cover(problem: Problem, lines: Lines, fixed: np.ndarray, seconds: float) -> np.ndarray | None:
-    """The mask of `fixed` and as few allowed cells as possible; None if no answer came in time.
+def cover(
+    problem: Problem, lines: Lines, fixed: np.ndarray, seconds: float, demands: Sequence[Demand] = ()
+) -> np.ndarray | None:
+    """The mask of `fixed` and as few allowed cells as possible that meet `demands`; None if no answer came in time.
 
     A line with one unsafe gap needs another; one whose two gaps are a lone contributor's and another unsafe
     one needs a third; any other line has no gap or at least two.
     """
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
+    from scipy.sparse import vstack
 
     free = np.flatnonzero(problem.allowed & ~fixed)
     if not len(free):
         return fixed.copy()
     matrix, least, sums = _program(problem, lines, fixed, free)
     n = matrix.shape[1]
+    matrix = vstack([matrix, *[_row(demand, free, n) for demand in demands]]).tocsr()
+    least = np.concatenate([least, [1.0 if fixed[demand.cell] else 0.0 for demand in demands]])
+    sums = np.concatenate([sums, np.zeros(len(demands), dtype=bool)])
     cost = np.zeros(n)
     cost[: len(free)] = 1 + TIE * problem.cost[free] / max(float(problem.cost.max()), 1e-12)
     whole = np.zeros(n)
@@ -45,6 +53,18 @@ def cover(problem: Problem, lines: Lines, fixed: np.ndarray, seconds: float) -> 
     out = fixed.copy()
     out[free[answer.x[: len(free)] > 0.5]] = True
     return out
+
+
+def _row(demand: Demand, free: Any, width: int) -> Any:
+    """A demand over the columns of free cells; of a cell that is free itself only if it is chosen."""
+    import numpy as np
+    from scipy.sparse import csr_matrix
+
+    columns, weights = np.searchsorted(free, demand.cells), demand.weights
+    at = int(np.searchsorted(free, demand.cell))
+    if at < len(free) and free[at] == demand.cell:
+        columns, weights = np.append(columns, at), np.append(weights, -1.0)
+    return csr_matrix((weights, (np.zeros(len(columns), dtype=np.int64), columns)), shape=(1, width))
 
 
 def _program(problem: Problem, lines: Lines, fixed: Any, free: Any) -> tuple[Any, Any, Any]:

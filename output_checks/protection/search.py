@@ -16,12 +16,15 @@ from output_checks.attack.attacker import determined, told_by_one
 from output_checks.attack.intervals import TOLERANCE, Bounds
 from output_checks.errors import BadInput, Unsafe
 from output_checks.protection.cover import cover
+from output_checks.protection.demands import Demand, demands
 from output_checks.protection.pattern import Lines, close_gaps, give_back, lines_from
 from output_checks.protection.problem import Problem
 from output_checks.protection.repair import Repair
 
 if TYPE_CHECKING:
     import numpy as np
+
+MOST_DEMANDS = 60
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,47 @@ class Pattern:
 def protect_cells(problem: Problem, *, seconds: float = 10.0) -> Pattern:
     """The best safe pattern found in about that time; always at least one, however long the first takes.
 
-    A quick pattern first, then the fewest cells that close all lines; each is attacked and repaired, and the
-    better one is thinned out while time lasts. Raises Unsafe if not even suppressing every allowed cell hides
-    the unsafe ones.
+    The fewest cells that close all lines and meet what attacks on earlier tries demanded; where time runs out, the best
+    try so far is repaired, and thinned out while time lasts. Raises Unsafe if not even suppressing every allowed cell
+    hides the unsafe ones.
     """
     started = time.monotonic()
+    deadline = started + seconds
     lines, gone = lines_from(problem.shown_sums), problem.gone
     quick = close_gaps(lines, gone, problem.allowed, problem.cost, problem.alone)
     quick = give_back(lines, quick, gone, problem.cost, problem.alone)
-    fewest = cover(problem, lines, gone, max(seconds / 2, 0.1)) if seconds > 0 else None
-    if fewest is not None and _loss(problem, fewest) <= _loss(problem, quick):
-        quick = fewest
-    best = prove(problem, quick)
-    deadline = started + seconds
-    best = hide_from_contributors(problem, thin_out(problem, best, lines, deadline))
+    fewest, best = by_demands(problem, lines, deadline)
+    if best is None:
+        if fewest is not None and _loss(problem, fewest) <= _loss(problem, quick):
+            quick = fewest
+        best = thin_out(problem, prove(problem, quick), lines, deadline)
+        best = hide_from_contributors(problem, best)
     return Pattern(best.suppressed, best.fillings, time.monotonic() - started)
+
+
+def by_demands(problem: Problem, lines: Lines, deadline: float) -> tuple[np.ndarray | None, Pattern | None]:
+    """The fewest cells that close all lines, attacked; what the attack finds wanting is demanded of the next try, until
+    it finds nothing. The last try, and its proof if it withstood everything. No round begins that would probably not
+    leave as much time as it takes.
+    """
+    wanted: list[Demand] = []
+    mask, left, round_took = None, deadline - time.monotonic(), 0.0
+    while left > max(2 * round_took, 0):
+        found = cover(problem, lines, problem.gone, left / 2, wanted)
+        if found is None:
+            break
+        mask = found
+        weak, fillings = attack(problem, mask)
+        told = contributors_know(problem, mask)
+        if not len(weak) and not told:
+            return mask, Pattern(mask, fillings, 0.0)
+        more = demands(problem, mask, weak[:MOST_DEMANDS].tolist(), told[:MOST_DEMANDS])
+        if not more:
+            break
+        wanted += more
+        left, before = deadline - time.monotonic(), left
+        round_took = before - left
+    return mask, None
 
 
 def thin_out(problem: Problem, pattern: Pattern, lines: Lines, deadline: float) -> Pattern:

@@ -1,0 +1,217 @@
+"""One pass over columns in memory: the additive evidence of every cell, exact, at the speed of adding up.
+
+Decides how counts, sums, largest contributions and extremes are kept while records go by, and how totals follow from
+the finest cells. Gives what the query of `query` gives, under the same names. Leaves which columns can be
+tallied to `columns`.
+
+Largest and least values are looked for only among records that could change them: those beyond the
+weakest one that is kept. After a few thousand records hardly any is left.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from output_checks.evidence.columns import InMemory, in_parts
+from output_checks.evidence.query import Set
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FIRST, MOST = 2**12, 2**16
+
+
+class Tally:
+    """Evidence of `size` cells so far: records, missing values, total, `tops` (largest sizes, one row a rank), low."""
+
+    def __init__(self, size: int, top: int) -> None:
+        import numpy as np
+
+        self.size = size
+        self.records, self.missing, self.neg = (np.zeros(size, dtype=np.int64) for _ in range(3))
+        self.total, self.low = np.zeros(size), np.full(size, np.inf)
+        self.tops = np.zeros((top, size))
+        self.total_abs, self.high = self.total, self.tops[0]
+        self.signed = False
+
+    def add(self, at: np.ndarray, values: np.ndarray | None) -> None:
+        """Records of the cells `at`; NaN is a missing value."""
+        import numpy as np
+
+        self.records += np.bincount(at, minlength=self.size)
+        if values is None:
+            return
+        values = np.asarray(values, dtype=float)
+        least = values.min()
+        if least != least:
+            there = values == values
+            self.missing += np.bincount(at[~there], minlength=self.size)
+            at, values = at[there], values[there]
+            least = values.min(initial=np.inf)
+        sizes = self._signed(at, values) if least < 0 or self.signed else values
+        self.total += np.bincount(at, values, self.size)
+        met = self.records > self.missing
+        if met.any():
+            self._largest(at, sizes, float(self.tops[-1][met].min()))
+            self._least(at, values, float(self.low[met].max()))
+
+    def _signed(self, at: Any, values: Any) -> Any:
+        """From the first negative value on, sizes and values are two things."""
+        import numpy as np
+
+        if not self.signed:
+            self.signed, self.total_abs, self.high = True, self.total.copy(), self.tops[0].copy()
+            self.high[self.low == np.inf] = -np.inf
+        sizes = np.abs(values)
+        self.total_abs += np.bincount(at, sizes, self.size)
+        self.neg += np.bincount(at[values < 0], minlength=self.size)
+        np.maximum.at(self.high, at, values)
+        return sizes
+
+    def _largest(self, at: Any, sizes: Any, floor: float) -> None:
+        import numpy as np
+
+        few = sizes > floor
+        many = np.count_nonzero(few)
+        if not many:
+            return
+        if many * 5 > len(few):
+            few = sizes > self.tops[-1].take(at)
+        rows = few.nonzero()[0]
+        cells, found = at[rows], sizes[rows]
+        keep = found > self.tops[-1][cells]
+        rank_in(self.tops, cells[keep], found[keep])
+
+    def _least(self, at: Any, values: Any, ceiling: float) -> None:
+        import numpy as np
+
+        few = values < ceiling
+        many = np.count_nonzero(few)
+        if not many:
+            return
+        if many * 5 > len(few):
+            few = values < self.low.take(at)
+        rows = few.nonzero()[0]
+        np.minimum.at(self.low, at[rows], values[rows])
+
+    def columns(self, cells: np.ndarray, group: np.ndarray, m: int) -> dict[str, Any]:
+        """Evidence of m groups of cells (`group` per entry of `cells`), named as the query names it."""
+        import numpy as np
+
+        def added(amounts: Any) -> Any:
+            return np.bincount(group, amounts[cells], m)
+
+        out = {"records": added(self.records).astype(np.int64)}
+        n = out["records"] - added(self.missing).astype(np.int64)
+        out |= {"n": n, "units": n, "parts": n, "neg": added(self.neg).astype(np.int64)}
+        low, high = np.full(m, np.inf), np.full(m, -np.inf)
+        np.minimum.at(low, group, self.low[cells])
+        there = self.records[cells] > self.missing[cells]
+        np.maximum.at(high, group[there], self.high[cells[there]])
+        sums = {"total": added(self.total), "total_abs": added(self.total_abs), "low": low, "high": high}
+        out |= {name: np.where(n > 0, column, np.nan) for name, column in sums.items()}
+        tops = np.zeros((len(self.tops), m))
+        for row in self.tops:
+            rank_in(tops, group, row[cells])
+        return out | {f"t{i + 1}": row for i, row in enumerate(tops)}
+
+
+def rank_in(tops: np.ndarray, cells: np.ndarray, sizes: np.ndarray) -> None:
+    """Contributions that may be among the largest of their cells, put in their place; `tops` has one row a rank.
+
+    In each rank the largest newcomer of a cell takes the place, if it is larger; what it displaces tries the next.
+    `sizes` is used up.
+    """
+    import numpy as np
+
+    winner = np.empty(tops.shape[1], dtype=np.int64)
+    for row in tops:
+        best = row.copy()
+        np.maximum.at(best, cells, sizes)
+        last = ((sizes == best[cells]) & (sizes > row[cells])).nonzero()[0]
+        winner[cells[last]] = last
+        won = last[winner[cells[last]] == last]
+        row[cells[won]], sizes[won] = sizes[won], row[cells[won]]
+
+
+def tally(data: InMemory, sets: list[Set], *, missing: bool, top: int) -> dict[str, Any] | None:
+    """The evidence of every cell of every set, named and ordered as `evidence_sql` has it; `missing` says whether
+    records with a missing dimension count. None if infinite values are met.
+    """
+    import numpy as np
+
+    sizes = data.sizes
+    size = int(np.prod(sizes))
+
+    def part(low: int, high: int) -> Tally:
+        return _part(data, sizes, Tally(size, top), low, high)
+
+    found = _joined(in_parts(part, data.rows))
+    if data.values is not None and not (np.isfinite(found.tops).all() and (found.low > -np.inf).all()):
+        return None
+    cells = found.records.nonzero()[0]
+    codes = np.stack(np.unravel_index(cells, sizes), axis=1) - 1
+    if not missing:
+        known = (codes >= 0).all(axis=1)
+        cells, codes = cells[known], codes[known]
+    parts = [_set(data, found, cells, codes, i, levels) for i, levels in enumerate(sets)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _part(data: InMemory, sizes: list[int], tally: Tally, low: int, high: int) -> Tally:
+    """The records from `low` to `high`, in slices that stay near the processor; the first ones small, as long as
+    nearly every record is among the largest so far.
+    """
+    import numpy as np
+
+    ends = [low]
+    while ends[-1] < high:
+        ends.append(min(high, ends[-1] + min(MOST, max(FIRST, ends[-1] - low))))
+    missing_shift = sum(int(np.prod(sizes[j + 1 :])) for j in range(len(sizes)))  # code -1 is number 0
+    room, cell = np.empty(MOST, dtype=np.int16), np.empty(MOST, dtype=np.intp)
+    for start, stop in pairwise(ends):
+        numbers, at = room[: stop - start], cell[: stop - start]
+        numbers[:] = data.dimensions[0].codes[start:stop]
+        for dim, many in zip(data.dimensions[1:], sizes[1:], strict=True):
+            numbers *= many
+            numbers += dim.codes[start:stop]
+        numbers += missing_shift
+        at[:] = numbers
+        tally.add(at, None if data.values is None else data.values[start:stop])
+    return tally
+
+
+def _joined(parts: list[Tally]) -> Tally:
+    """Tallies of several parts of the records as one."""
+    import numpy as np
+
+    size, ranks = parts[0].size, len(parts[0].tops)
+    out = Tally(size, ranks)
+    out.signed = True
+    for name in ("records", "missing", "neg", "total", "total_abs"):
+        setattr(out, name, np.sum([getattr(p, name) for p in parts], axis=0))
+    out.low = np.min([p.low for p in parts], axis=0)
+    out.high = np.max([np.where(p.records > p.missing, p.high, -np.inf) for p in parts], axis=0)
+    out.tops = -np.sort(-np.concatenate([p.tops for p in parts]), axis=0)[:ranks]
+    return out
+
+
+def _set(data: InMemory, found: Tally, cells: Any, codes: Any, number: int, levels: Set) -> dict[str, Any]:
+    """One set: the finest cells added up over the dimensions that it totals."""
+    import numpy as np
+
+    kept = [j for j, level in enumerate(levels) if level >= 0]
+    keys = np.zeros(len(cells), dtype=np.int64)
+    for j in kept:
+        keys = keys * data.sizes[j] + codes[:, j] + 1
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    m = len(first)
+    out: dict[str, Any] = {"s_": np.full(m, number, dtype=np.int64)}
+    for j, dim in enumerate(data.dimensions):
+        texts = np.array([*dim.texts, None], dtype=object)
+        out[f"d{j}"] = texts[codes[first, j]] if j in kept else np.full(m, None, dtype=object)
+    more = found.columns(cells, group, m)
+    if data.values is None:
+        more = {name: more[name] if name == "records" else more["records"] for name in ("records", "n", "units")}
+    return out | more
