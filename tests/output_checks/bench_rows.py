@@ -16,7 +16,7 @@ TIMES = {"two hierarchies, 8547 cells": 2.0, "200 x 100": 1.0, "30 x 20 x 10": 0
 
 def run() -> list[dict[str, Any]]:
     peer = str(PEER) if PEER.exists() else ""
-    options = argparse.Namespace(peer=peer, rows=10_000_000, big=100_000_000, seconds=5.0)
+    options = argparse.Namespace(peer=peer, rows=10_000_000, big=100_000_000, seconds=240.0)
     return rows(bench.keep(options, {"tables", "protect", "rest"}))
 
 
@@ -25,12 +25,14 @@ def rows(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def small(found: dict[str, Any]) -> list[dict[str, Any]]:
-    first, load = found["small"]["first"], found["import"]["seconds"]
+    first, load = found["small check"]["first"], found["import"]["seconds"]
+    whole = found["small"]["first"]
     return [
-        row("import", f"{load * 1000:.0f} ms", goal="≤ 300 ms", met=load <= 0.3),
+        row("import in a notebook, engine included", f"{load * 1000:.0f} ms", goal="≤ 300 ms", met=load <= 0.3),
         row(
-            "check and suppress, 100,000 rows, first call", f"{first * 1000:.0f} ms", goal="≤ 20 ms", met=first <= 0.02
+            "check, 100,000 rows, first call in a notebook", f"{first * 1000:.0f} ms", goal="≤ 20 ms", met=first <= 0.02
         ),
+        row("the same, suppressed, written and read back", f"{whole * 1000:.0f} ms", goal="≤ 20 ms", met=whole <= 0.02),
     ]
 
 
@@ -64,13 +66,27 @@ def protection(found: dict[str, Any]) -> list[dict[str, Any]]:
         ours = f"{mine['seconds']:.1f} s, {mine['secondary']} further cells"
         goal = f"≤ {most:g} × MOD's time, no more cells"
         if not mod.get("seconds"):
-            made.append(row(f"protect, {name}", ours, "MOD gave no answer", goal=goal))
+            no = f"MOD: no answer in {mod['timeout']} s" if mod.get("timeout") else "MOD was not there"
+            made.append(row(f"protect, {name}", ours, no, goal=goal))
             continue
         ratio = mine["seconds"] / mod["seconds"]
         met = ratio <= most and mine["secondary"] <= mod["secondary"]
         other = f"{mod['seconds']:.1f} s, {mod['secondary']} cells (MOD)"
         made.append(row(f"protect, {name}", ours, other, ratio, goal, met))
+        if found[name].get("OPT"):
+            made.append(optimum(name, found[name]["bare"], mod, found[name]["OPT"]))
     return made
+
+
+def optimum(name: str, bare: dict[str, Any], mod: dict[str, Any], opt: dict[str, Any]) -> dict[str, Any]:
+    """OPT's own question: it knows no lone contributors, so our answer to it leaves them out, too."""
+    what, ours = f"protect, {name}, no lone contributors", f"{bare['seconds']:.1f} s, {bare['secondary']} further cells"
+    goal = "≤ OPT's cells + 1 in ≤ 2 × MOD's time"
+    if not opt.get("seconds"):
+        return row(what, ours, "OPT gave no answer", goal=goal)
+    met = bare["secondary"] <= opt["secondary"] + 1 and bare["seconds"] <= 2 * mod["seconds"]
+    other = f"{opt['seconds']:.1f} s, {opt['secondary']} cells (OPT)"
+    return row(what, ours, other, bare["seconds"] / opt["seconds"], goal, met)
 
 
 def attack(found: dict[str, Any]) -> list[dict[str, Any]]:
