@@ -97,7 +97,7 @@ def keep(report: Path, name: str, built: archive.Built) -> None:
 
 def run(command: list[str]) -> str:
     """What it printed. Raises Unavailable with the end of what it complained about."""
-    done = subprocess.run(["nice", "-n", "10", *command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    done = subprocess.run(["nice", "-n", "5", *command], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stdout + done.stderr).strip()[-1500:]
         raise Unavailable(f"{' '.join(command[:1] + command[5:6])} failed: {said}")

@@ -1,0 +1,118 @@
+{{/* A pod of one part: {root, part, row, process}. Nothing of it may be written but memory, and what the row names. */}}
+
+{{- define "tre.pod" -}}
+{{- $values := .root.Values -}}
+{{- $row := .row -}}
+serviceAccountName: tre-{{ .part }}
+automountServiceAccountToken: {{ $row.apiServer | default false }}
+enableServiceLinks: false
+securityContext: {{- include "tre.podSecurity" . | nindent 2 }}
+{{ include "tre.scheduling" . }}
+{{- if $row.content }}
+initContainers:
+  # A volume's own root is the kubelet's; ours is a folder in it, and what is shown in our folder needs that first.
+  - name: folders
+    image: {{ include "tre.image" (dict "root" .root "image" $row.image) }}
+    imagePullPolicy: {{ $values.images.pullPolicy }}
+    command: [mkdir, -p, -m, "0700", /volume/content, /var/lib/tre/state]
+    resources:
+      requests: {cpu: 10m, memory: 16Mi}
+      limits: {cpu: 100m, memory: 32Mi}
+    securityContext: {{- include "tre.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - {name: content, mountPath: /volume}
+      - {name: state, mountPath: /var/lib/tre}
+{{- end }}
+containers:
+  - name: {{ .part }}
+    image: {{ include "tre.image" (dict "root" .root "image" $row.image) }}
+    imagePullPolicy: {{ $values.images.pullPolicy }}
+    command: [python, -m, tre.stack.cluster, {{ .process | default .part }}]
+    env:
+      - {name: TRE_CLUSTER, value: /etc/tre/cluster/cluster.toml}
+      - {name: TRE_SECRETS, value: /etc/tre/secrets}
+      - {name: TRE_STATE, value: /var/lib/tre/state}
+      - {name: TRE_RUN, value: /run/tre/s}
+      - {name: TRE_HTTPS, value: {{ hasPrefix "https://" $values.url | ternary "1" "0" | quote }}}
+      - name: POD_NAME
+        valueFrom: {fieldRef: {fieldPath: metadata.name}}
+    {{- with $row.ports }}
+    ports:
+      {{- range $name, $port := . }}
+      - {name: {{ $name }}, containerPort: {{ $port }}, protocol: TCP}
+      {{- end }}
+    {{- end }}
+    {{- with $row.ready }}
+    startupProbe: {{- merge (dict "periodSeconds" 2 "failureThreshold" 60 "timeoutSeconds" 3) . | toYaml | nindent 6 }}
+    readinessProbe: {{- merge (dict "periodSeconds" 5 "failureThreshold" 3 "timeoutSeconds" 3) . | toYaml | nindent 6 }}
+    {{- if not (hasKey . "exec") }}
+    livenessProbe: {{- merge (dict "periodSeconds" 20 "failureThreshold" 6 "timeoutSeconds" 5) . | toYaml | nindent 6 }}
+    {{- end }}
+    {{- end }}
+    resources: {{- toYaml .resources | nindent 6 }}
+    securityContext: {{- include "tre.containerSecurity" . | nindent 6 }}
+    volumeMounts:
+      - {name: cluster, mountPath: /etc/tre/cluster, readOnly: true}
+      - {name: secrets, mountPath: /etc/tre/secrets, readOnly: true}
+      - {name: state, mountPath: /var/lib/tre}
+      - {name: run, mountPath: /run/tre}
+      - {name: tmp, mountPath: /tmp}
+      {{- if $row.content }}
+      - {name: content, mountPath: /var/lib/tre/state/content, subPath: content}
+      {{- end }}
+      {{- if or $values.small.enabled $values.postgresql.ca }}
+      - {name: ca-postgresql, mountPath: /etc/tre/ca/postgresql, readOnly: true}
+      {{- end }}
+      {{- if $row.openbao }}
+      - {name: openbao, mountPath: /var/run/secrets/tre/openbao, readOnly: true}
+      {{- if or $values.small.enabled $values.openbao.ca }}
+      - {name: ca-openbao, mountPath: /etc/tre/ca/openbao, readOnly: true}
+      {{- end }}
+      {{- end }}
+volumes:
+  - name: cluster
+    configMap: {name: {{ .configuration | default "tre-cluster" }}}
+  - name: secrets
+    projected:
+      sources:
+        {{- with $row.door }}
+        - secret:
+            name: {{ include "tre.doorSecret" $.root }}
+            items:
+              {{- range . }}
+              - {key: {{ . }}, path: {{ . }}}
+              {{- end }}
+        {{- end }}
+        {{- with $row.logins }}
+        - secret:
+            name: {{ include "tre.logins" $.root }}
+            items:
+              {{- range . }}
+              - {key: {{ . }}, path: {{ . }}}
+              {{- end }}
+        {{- end }}
+  - name: state
+    emptyDir: {medium: Memory, sizeLimit: 64Mi}
+  - name: run
+    emptyDir: {medium: Memory, sizeLimit: 16Mi}
+  - name: tmp
+    emptyDir: {sizeLimit: 1Gi}
+  {{- if $row.content }}
+  - name: content
+    persistentVolumeClaim: {claimName: {{ include "tre.claim" .root }}}
+  {{- end }}
+  {{- if or $values.small.enabled $values.postgresql.ca }}
+  - name: ca-postgresql
+    configMap: {name: {{ $values.small.enabled | ternary "tre-ca" $values.postgresql.ca }}}
+  {{- end }}
+  {{- if $row.openbao }}
+  - name: openbao
+    projected:
+      sources:
+        - serviceAccountToken: {path: token, audience: {{ $values.openbao.audience | quote }}, expirationSeconds: 600}
+  {{- if or $values.small.enabled $values.openbao.ca }}
+  - name: ca-openbao
+    configMap: {name: {{ $values.small.enabled | ternary "tre-ca" $values.openbao.ca }}}
+  {{- end }}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,78 @@
+"""Values that make no sense are refused before anything is made, with the key and what is wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .rendering import CHART, OUTSIDE, SMALL, Refused, changed, render
+
+#: (key, value, what is said)
+NONSENSE: list[tuple[str, Any, str]] = [
+    ("url", "", "url"),
+    ("url", "https://tre.example/path", "url"),
+    ("url", "tre.example", "url"),
+    ("urll", "https://tre.example", "urll"),
+    ("postgresql.state.host", "", "postgresql.state.host"),
+    ("postgresql.state.host", "postgres://pg", "postgresql.state.host"),
+    ("postgresql.state.cidr", "10.0.0.0/8", "postgresql.state.cidr"),
+    ("postgresql.data.port", 70000, "postgresql.data.port"),
+    ("postgresql.data.sslmode", "maybe", "postgresql.data.sslmode"),
+    ("postgresql.logins", "", "postgresql.logins"),
+    ("postgresql.state.password", "secret", "password"),
+    ("openbao.url", "http://bao.example:8200", "openbao.url"),
+    ("openbao.cidr", "everywhere", "openbao.cidr"),
+    ("kubernetes.cidr", "", "kubernetes.cidr"),
+    ("intake.clusterIP", "None", "intake.clusterIP"),
+    ("dns.clusterIP", "", "dns.clusterIP"),
+    ("dns.image", "coredns", "dns.image"),
+    ("dns.hosts", {"data.example": "data"}, "dns.hosts"),
+    ("guard.replicas", 0, "guard.replicas"),
+    ("guard.resources.limits.memory", "lots", "guard.resources.limits.memory"),
+    ("hub.replicas", 2, "replicas"),
+    ("images.pullPolicy", "Sometimes", "images.pullPolicy"),
+    ("content.accessMode", "ReadOnlyMany", "content.accessMode"),
+    ("proxy.service.type", "ExternalName", "proxy.service.type"),
+    ("projects.podSecurityVersion", "latest", "projects.podSecurityVersion"),
+    ("projects.priorityClass", "system-node-critical", "projects.priorityClass"),
+    ("projects.image", "workspace", "projects.image"),
+    ("projects.mirror", {"namespace": "mirror", "labels": {}, "port": 3128}, "projects.mirror"),
+    ("projects.retentionDays", -1, "projects.retentionDays"),
+    ("admissionPolicies", "yes", "admissionPolicies"),
+]
+
+
+def spelled(key: str) -> tuple[str, str]:
+    """A key as helm's messages may spell it."""
+    return key, "/" + key.replace(".", "/")
+
+
+@pytest.mark.parametrize(("key", "value", "said"), NONSENSE, ids=lambda each: str(each)[:40])
+def test_nonsense_is_refused_by_its_key(helm_program: Path, key: str, value: Any, said: str) -> None:
+    with pytest.raises(Refused) as refused:
+        render(helm_program, changed(OUTSIDE, key, value))
+    assert any(form in str(refused.value) for form in spelled(said)), str(refused.value)
+
+
+def test_without_values_every_missing_one_is_named_at_once(helm_program: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        render(helm_program, {})
+    for key in ("url", "postgresql.state.host", "openbao.url", "kubernetes.cidr", "intake.clusterIP", "dns.clusterIP"):
+        assert any(form in str(refused.value) for form in spelled(key)), key
+
+
+def test_the_small_profile_takes_no_server_from_outside(helm_program: Path) -> None:
+    with pytest.raises(Refused, match=r"small\.enabled"):
+        render(helm_program, changed(SMALL, "openbao.url", "https://bao.example:8200"), (CHART / "values-small.yaml",))
+
+
+def test_two_parts_cannot_have_one_address(helm_program: Path) -> None:
+    with pytest.raises(Refused, match=r"intake\.clusterIP and dns\.clusterIP"):
+        render(helm_program, changed(OUTSIDE, "dns.clusterIP", OUTSIDE["intake"]["clusterIP"]))
+
+
+def test_a_namespace_that_others_use_is_refused(helm_program: Path) -> None:
+    with pytest.raises(Refused, match="a namespace of its own"):
+        render(helm_program, OUTSIDE, (), "--namespace=default")
