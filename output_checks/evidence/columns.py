@@ -23,6 +23,7 @@ MOST_LABELS = 4096
 MOST_CELLS = 2**15 - 1
 SLICE = 2**17
 WORTH_A_THREAD = 2**19
+MOST_THREADS = 8
 Part = TypeVar("Part")
 
 
@@ -145,7 +146,7 @@ def _text(chunks: Any) -> Coded | None:
 
 def in_parts(work: Callable[[int, int], Part], rows: int) -> list[Part]:
     """`work(low, high)` on parts of the records, one part to a core; what each returned, in order."""
-    parts = max(1, min(len(os.sched_getaffinity(0)), 8, rows // WORTH_A_THREAD))
+    parts = max(1, min(_cores(), MOST_THREADS, rows // WORTH_A_THREAD))
     if parts == 1:
         return [work(0, rows)]
     from concurrent.futures import ThreadPoolExecutor
@@ -153,3 +154,8 @@ def in_parts(work: Callable[[int, int], Part], rows: int) -> list[Part]:
     ends = [rows * k // parts for k in range(parts + 1)]
     with ThreadPoolExecutor(parts) as pool:
         return list(pool.map(work, ends[:-1], ends[1:]))
+
+
+def _cores() -> int:
+    """Cores that this process may use; not every system can say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
