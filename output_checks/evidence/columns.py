@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from output_checks.evidence.spec import PERCENTS, TableSpec
 from output_checks.evidence.words import Labels
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 PLAIN = ("count", "sum", "mean", *PERCENTS)
 MOST_LABELS = 4096
 MOST_CELLS = 2**15 - 1
-SLICE = 2**17
+SLICE = 2**14
 WORTH_A_THREAD = 2**19
 MOST_THREADS = 8
-Part = TypeVar("Part")
+Pieces = Iterator[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -126,34 +126,41 @@ def _whole(numbers: Any) -> Coded | None:
 
 
 def _text(chunks: Any) -> Coded | None:
-    """Text in Arrow's form; None if there are too many labels."""
+    """Text in Arrow's form; None if there are too many labels. Looking up short labels is nothing that threads share,
+    Arrow's own dictionary is.
+    """
     import numpy as np
 
     codes, labels = np.empty(len(chunks), dtype=np.int16), Labels(MOST_LABELS)
 
-    def encode(low: int, high: int) -> None:
-        for start in range(low, high, SLICE):
-            stop = min(high, start + SLICE)
+    def encode(pieces: Pieces) -> None:
+        for start, stop in pieces:
             for part in chunks.slice(start, stop - start).chunks:
                 if labels.too_many:
                     return
                 codes[start : start + len(part)] = labels.codes(part)
                 start += len(part)
 
-    in_parts(encode, len(chunks))
+    encode(iter([(0, min(SLICE, len(chunks)))]))
+    in_parts(encode, len(chunks), threads=1 if labels.short else _cores())
     return None if labels.too_many else Coded(codes, tuple(labels.code_of), "text")
 
 
-def in_parts(work: Callable[[int, int], Part], rows: int) -> list[Part]:
-    """`work(low, high)` on parts of the records, one part to a core; what each returned, in order."""
-    parts = max(1, min(_cores(), MOST_THREADS, rows // WORTH_A_THREAD))
-    if parts == 1:
-        return [work(0, rows)]
+def in_parts(work: Callable[[Pieces], None], rows: int, threads: int) -> None:
+    """`work(pieces)` on each thread; the pieces (low, high) of the records go to whoever is free."""
+    starts = iter(range(0, rows, SLICE))  # one iterator for all: taking the next is one step
+
+    def pieces() -> Pieces:
+        return ((start, min(rows, start + SLICE)) for start in starts)
+
+    threads = max(1, min(threads, MOST_THREADS, rows // WORTH_A_THREAD))
+    if threads == 1:
+        work(pieces())
+        return
     from concurrent.futures import ThreadPoolExecutor
 
-    ends = [rows * k // parts for k in range(parts + 1)]
-    with ThreadPoolExecutor(parts) as pool:
-        return list(pool.map(work, ends[:-1], ends[1:]))
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, [pieces() for _ in range(threads)]))
 
 
 def _cores() -> int:

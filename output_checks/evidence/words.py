@@ -43,6 +43,11 @@ class Labels:
     def too_many(self) -> bool:
         return len(self.code_of) > self.most
 
+    @property
+    def short(self) -> bool:
+        """Whether labels are looked up as words."""
+        return self._short and self._table is not None
+
     def codes(self, part: Any) -> np.ndarray:
         """The code of each text of an Arrow array, -1 where it is missing."""
         words = _words(part) if self._short else None
@@ -58,7 +63,9 @@ class Labels:
         table = self._table
         while self._short and not self.too_many:
             if table is not None:
-                at = ((words * table.factor) >> table.shift).view("int64")
+                places = words * table.factor
+                places >>= table.shift
+                at = places.view("int64")
                 met = table.words.take(at, mode="clip") == words
                 if met.all():
                     return table.codes.take(at, mode="clip")
@@ -74,7 +81,7 @@ class Labels:
             known = dict(self._known)
             for word in np.unique(words).tolist():
                 if word not in known:
-                    text = word.to_bytes(8, "little")[: word >> 56].decode()
+                    text = word.to_bytes(8, "little")[8 - word % 256 :].decode()
                     known[word] = self.code_of.setdefault(text, len(self.code_of))
             self._known = list(known.items())
             self._table = None if self.too_many else _without_collisions(self._known)
@@ -109,10 +116,10 @@ def _words(part: Any) -> Any:
     if high > low:
         room[: high - low] = np.frombuffer(data, dtype=np.uint8)[low:high]
     every = np.lib.stride_tricks.as_strided(room[:8].view(np.uint64), shape=(len(room) - 7,), strides=(1,))
-    masks = np.array([2 ** (8 * k) - 1 for k in range(SHORT + 1)], dtype=np.uint64)
-    words: np.ndarray = every[ends[:-1] - low]
-    words &= masks.take(sizes, mode="clip")
-    words |= sizes.astype(np.uint64) << np.uint64(56)
+    words: np.ndarray = every.take(ends[:-1] - low, mode="clip")
+    sizes = sizes.astype(np.uint64)
+    words <<= 64 - 8 * sizes  # its own bytes to the top, those of the next text out of the word
+    words |= sizes
     return words
 
 

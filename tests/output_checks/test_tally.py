@@ -72,13 +72,15 @@ def test_the_tally_is_what_the_database_says(case, slices):
         alike(quick, gather.gather(spec, data, top=top))
 
 
-def test_many_records_on_several_threads():
+@pytest.mark.parametrize("long", ["q", "a label that is no word"])
+def test_many_records(long, monkeypatch):
+    monkeypatch.setattr(columns, "_cores", lambda: 3)
     rng = np.random.default_rng(3)
-    rows = columns.WORTH_A_THREAD * 2 + 12_345
+    rows = 2 * columns.WORTH_A_THREAD + 12_345
     data = pd.DataFrame(
         {
             "a": pd.Categorical.from_codes(rng.integers(-1, 40, rows), [f"a{i}" for i in range(40)]),
-            "b": pd.array(np.array(["p", "q", "rs"])[np.sort(rng.integers(0, 3, rows))], dtype="str"),
+            "b": pd.array(np.array(["p", long, "rs"])[np.sort(rng.integers(0, 3, rows))], dtype="str"),
             "v": np.where(rng.random(rows) < 0.01, np.nan, rng.standard_t(3, rows)),
         }
     )
