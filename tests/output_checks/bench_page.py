@@ -7,9 +7,10 @@ from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs" / "output-checks.md"
 NOTE = """Both sides are measured in one run, one after the other. Ours on tables and DuckDB: the best of ten, by the
-clock, ahead of other work for those seconds. What runs in one thread (ACRO, MOD, OPT, our protection, import, audits, compare): processor time, so that other
-work on the machine does not count. A protected table of ours also withstands lone contributors over all sums together,
-unless it says "no lone contributors"; MOD is asked to look at pairs of singletons in a line, OPT cannot."""
+clock, ahead of other work for those seconds. What runs in one thread (ACRO, MOD, OPT, our protection, import, audits,
+compare): processor time, so that other work on the machine does not count. A protected table of ours also withstands
+lone contributors over all sums together, unless it says "no lone contributors"; MOD is asked to look at pairs of
+singletons in a line, OPT cannot."""
 MARKS = ("<!-- measured -->", "<!-- /measured -->")
 
 
