@@ -41,6 +41,7 @@ rm -f /etc/shadow /etc/gshadow /etc/subuid /etc/subgid
 mkdir -p /home/researcher /data /run/tre /run/server /run/jupyter /var/lib/tre
 find / -xdev -name __pycache__ -prune -exec rm -rf {} +
 find / -xdev -perm /6000 -type f -exec chmod ug-s {} +
+find / -xdev -type d -perm /022 ! -perm -1000 -exec chmod go-w {} +
 python3 -m compileall -q --invalidation-mode unchecked-hash -x 'test|idlelib|lib2to3' \
   "$(python3 -c 'import os; print(os.path.dirname(os.__file__))')"
 mkdir -p /usr/share/sbom && python3 images/shared/debian.py >/usr/share/sbom/debian.cdx.json

@@ -28,7 +28,7 @@ TOOLS = {
 ASKED = {
     "control": ["tre", "--help"],
     "hub": ["jupyterhub", "--version"],
-    "guard": ["python", "-c", "import tre.door.guard.app, tre.door.intake"],
+    "guard": ["python", "-c", "import tre.door.intake; from tre.door.guard.lab import LabFiles; LabFiles()"],
     "proxy": ["/usr/bin/traefik", "version"],
     "servers": ["bao", "version"],
     "workspace": ["/opt/tre/env/bin/python", "-c", "import pandas, duckdb, statsmodels.api, jupyter_server, release"],

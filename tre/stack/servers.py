@@ -1,8 +1,9 @@
 """`python -m tre.stack.servers postgres-state | postgres-data | openbao`: a server of the small profile, in its pod.
 
-Decides what differs from the same server on one machine: it listens on the pod's port with a certificate, and logins
-come from the pod's Secret. Everything else (roles, who may log in where, policies, keys) is that of `databases` and
-`openbao`. For trying out: the state folder is the pod's volume and all there is of it.
+Decides what differs from the same server on one machine: it listens on the pod's port, OpenBao with a certificate, and
+logins come from the pod's Secret. Everything else (roles, who may log in where, policies, keys) is that of `databases`
+and `openbao`. For trying out: the state folder is the pod's volume and all there is of it, and this PostgreSQL is built
+without TLS, so that the cluster's policies alone keep others from its wire.
 """
 
 from __future__ import annotations
@@ -43,21 +44,15 @@ class Shown:
         return self.certificate / "tls.key"
 
 
-def postgres_settings(server: postgres.Server, shown: Shown) -> dict[str, str]:
-    """postgresql.conf as {name: value}: with a port of the pod, by TLS."""
-    return postgres.configuration(server) | {
-        "listen_addresses": ADDRESS,
-        "ssl": "on",
-        "ssl_cert_file": str(shown.chain),
-        "ssl_key_file": str(shown.key),
-        "ssl_min_protocol_version": "TLSv1.3",
-    }
+def postgres_settings(server: postgres.Server) -> dict[str, str]:
+    """postgresql.conf as {name: value}: with a port of the pod."""
+    return postgres.configuration(server) | {"listen_addresses": ADDRESS}
 
 
 def hba_text(server: postgres.Server) -> str:
-    """pg_hba.conf: the same pairs as on one machine, over TLS, and nobody else."""
+    """pg_hba.conf: the same pairs as on one machine, and nobody else."""
     lines = [f"host all {postgres.SUPERUSER} all reject"]
-    lines += [f"hostssl {database} {role} all scram-sha-256" for database, role in server.hba]
+    lines += [f"host {database} {role} all scram-sha-256" for database, role in server.hba]
     return "\n".join([*lines, "host all all all reject", "local all all reject"]) + "\n"
 
 
@@ -88,7 +83,7 @@ def start_postgres(name: str, settings: Settings, shown: Shown) -> list[str]:
             made = databases.data_statements(verifiers(shown, "data", databases.DATA_ROLES))
             postgres.initialise(server, made, databases.data_template())
     make_private_folder(server.sockets)
-    text = "".join(f"{name} = '{value}'\n" for name, value in postgres_settings(server, shown).items())
+    text = "".join(f"{name} = '{value}'\n" for name, value in postgres_settings(server).items())
     for file, content in (("postgresql.conf", text), ("pg_hba.conf", hba_text(server)), ("postgresql.auto.conf", "")):
         (server.data / file).write_text(content)
     return server.argv()

@@ -12,7 +12,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
+from tre.errors import Unavailable
 from tre.settings import Settings
 
 _MIGRATION_LOCK = 0x7472656D6967
@@ -33,7 +35,14 @@ def migrate(url: str, revision: str = "head", *, down: bool = False) -> None:
 
 
 def main() -> int:
-    migrate(Settings.load().state_url("tre_owner"))
+    """A database that is not there, or does not let us in, is said in one line: on a cluster it is all that is seen."""
+    settings = Settings.load()
+    try:
+        migrate(settings.state_url("tre_owner"))
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        print(f"[state] {settings.state_server.host}: {reason}. Is it the right server and login?", file=sys.stderr)
+        return Unavailable("").exit_code
     return 0
 
 

@@ -37,8 +37,7 @@ app.kubernetes.io/component: {{ .part }}
 {{- if .root.Values.small.enabled -}}
 host = "tre-postgres-{{ .name }}"
 port = 5432
-sslmode = "verify-full"
-sslrootcert = "/etc/tre/ca/postgresql/ca.pem"
+sslmode = "disable"
 {{- else -}}
 host = {{ $given.host | quote }}
 port = {{ $given.port }}

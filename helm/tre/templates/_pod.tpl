@@ -60,7 +60,7 @@ containers:
       {{- if $row.content }}
       - {name: content, mountPath: /var/lib/tre/state/content, subPath: content}
       {{- end }}
-      {{- if or $values.small.enabled $values.postgresql.ca }}
+      {{- if $values.postgresql.ca }}
       - {name: ca-postgresql, mountPath: /etc/tre/ca/postgresql, readOnly: true}
       {{- end }}
       {{- if $row.openbao }}
@@ -101,9 +101,9 @@ volumes:
   - name: content
     persistentVolumeClaim: {claimName: {{ include "tre.claim" .root }}}
   {{- end }}
-  {{- if or $values.small.enabled $values.postgresql.ca }}
+  {{- if $values.postgresql.ca }}
   - name: ca-postgresql
-    configMap: {name: {{ $values.small.enabled | ternary "tre-ca" $values.postgresql.ca }}}
+    configMap: {name: {{ $values.postgresql.ca }}}
   {{- end }}
   {{- if $row.openbao }}
   - name: openbao
