@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from output_checks.evidence.spec import PERCENTS, TableSpec
@@ -24,7 +25,6 @@ MOST_CELLS = 2**15 - 1
 SLICE = 2**14
 WORTH_A_THREAD = 2**19
 MOST_THREADS = 8
-Pieces = Iterator[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -131,36 +131,35 @@ def _text(chunks: Any) -> Coded | None:
     """
     import numpy as np
 
-    codes, labels = np.empty(len(chunks), dtype=np.int16), Labels(MOST_LABELS)
+    codes, labels, parts = np.empty(len(chunks), dtype=np.int16), Labels(MOST_LABELS), _parts(chunks)
 
-    def encode(pieces: Pieces) -> None:
-        for start, stop in pieces:
-            for part in chunks.slice(start, stop - start).chunks:
-                if labels.too_many:
-                    return
-                codes[start : start + len(part)] = labels.codes(part)
-                start += len(part)
+    def encode(some: Iterable[tuple[int, Any]]) -> None:
+        for start, part in some:
+            if labels.too_many:
+                return
+            codes[start : start + len(part)] = labels.codes(part)
 
-    encode(iter([(0, min(SLICE, len(chunks)))]))
-    in_parts(encode, len(chunks), threads=1 if labels.short else _cores())
+    rest = iter(parts)  # one iterator for all threads: taking the next is one step
+    encode(islice(rest, 1))
+    threads = 1 if labels.short else max(1, min(_cores(), MOST_THREADS, len(codes) // WORTH_A_THREAD))
+    if threads == 1:
+        encode(rest)
+    else:
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(encode, [rest] * threads))  # raises what a thread has raised
     return None if labels.too_many else Coded(codes, tuple(labels.code_of), "text")
 
 
-def in_parts(work: Callable[[Pieces], None], rows: int, threads: int) -> None:
-    """`work(pieces)` on each thread; the pieces (low, high) of the records go to whoever is free."""
-    starts = iter(range(0, rows, SLICE))  # one iterator for all: taking the next is one step
-
-    def pieces() -> Pieces:
-        return ((start, min(rows, start + SLICE)) for start in starts)
-
-    threads = max(1, min(threads, MOST_THREADS, rows // WORTH_A_THREAD))
-    if threads == 1:
-        work(pieces())
-        return
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, [pieces() for _ in range(threads)]))
+def _parts(chunks: Any) -> list[tuple[int, Any]]:
+    """Slices of chunked text that stay near the processor, each with the number of its first record."""
+    parts, start = [], 0
+    for chunk in chunks.chunks:
+        for low in range(0, len(chunk), SLICE):
+            parts.append((start + low, chunk.slice(low, SLICE)))
+        start += len(chunk)
+    return parts
 
 
 def _cores() -> int:

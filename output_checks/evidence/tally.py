@@ -43,18 +43,20 @@ class Tally:
         if values is None:
             return
         values = np.asarray(values, dtype=float)
-        least = values.min()
-        if least != least:
+        added = np.bincount(at, values, self.size)
+        if np.isnan(added.sum()):  # a missing value, or infinite ones
             there = values == values
             self.missing += np.bincount(at[~there], minlength=self.size)
             at, values = at[there], values[there]
-            least = values.min(initial=np.inf)
-        sizes = self._signed(at, values) if least < 0 or self.signed else values
-        self.total += np.bincount(at, values, self.size)
+            added = np.bincount(at, values, self.size)
         met = self.records > self.missing
-        if met.any():
-            self._largest(at, sizes, float(self.tops[-1][met].min()))
-            self._least(at, values, float(self.low[met].max()))
+        if not met.any():
+            return
+        below = self._below(at, values, float(self.low[met].max()))
+        sizes = self._signed(at, values) if self.signed or (values[below] < 0).any() else values
+        self.total += added
+        np.minimum.at(self.low, at[below], values[below])
+        self._largest(at, sizes, float(self.tops[-1][met].min()))
 
     def _signed(self, at: Any, values: Any) -> Any:
         """From the first negative value on, sizes and values are two things."""
@@ -73,27 +75,21 @@ class Tally:
         import numpy as np
 
         few = sizes > floor
-        many = np.count_nonzero(few)
-        if not many:
-            return
-        if many * 5 > len(few):
+        if np.count_nonzero(few) * 5 > len(few):
             few = sizes > self.tops[-1].take(at)
         rows = few.nonzero()[0]
         cells, found = at[rows], sizes[rows]
         keep = found > self.tops[-1][cells]
         rank_in(self.tops, cells[keep], found[keep])
 
-    def _least(self, at: Any, values: Any, ceiling: float) -> None:
+    def _below(self, at: Any, values: Any, ceiling: float) -> Any:
+        """Records that may be the least of their cells; among them is any negative value, as long as none was met."""
         import numpy as np
 
         few = values < ceiling
-        many = np.count_nonzero(few)
-        if not many:
-            return
-        if many * 5 > len(few):
+        if np.count_nonzero(few) * 5 > len(few):
             few = values < self.low.take(at)
-        rows = few.nonzero()[0]
-        np.minimum.at(self.low, at[rows], values[rows])
+        return few.nonzero()[0]
 
     def columns(self, cells: np.ndarray, group: np.ndarray, m: int) -> dict[str, Any]:
         """Evidence of m groups of cells (`group` per entry of `cells`), named as the query names it."""

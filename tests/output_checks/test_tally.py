@@ -150,3 +150,12 @@ def test_labels_that_collide_go_through_the_dictionary(monkeypatch):
     back = {code: text for text, code in labels.code_of.items()}
     assert [back[code] for code in codes.tolist()] == texts * 2
     assert not labels._short
+
+
+def test_a_thread_that_fails_fails_the_table(monkeypatch):
+    monkeypatch.setattr(columns, "_cores", lambda: 2)
+    monkeypatch.setattr(columns, "WORTH_A_THREAD", 10)
+    monkeypatch.setattr(columns, "SLICE", 10)
+    broken = pa.array([b"a label that is no word"] * 30 + [b"\xff a label that is no text"] * 10).view(pa.string())
+    with pytest.raises(UnicodeDecodeError):
+        columns._text(pa.chunked_array([broken]))
