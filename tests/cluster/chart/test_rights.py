@@ -1,0 +1,189 @@
+"""The chart's rights and admission policies on a real API server; no node is needed. What the controller must do it
+can, with nothing but what the chart gives it; everything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import objects
+from tests.cluster.house import Space
+from tests.cluster.machine.contents import Kubectl
+from tre.errors import Unavailable
+from tre.workspaces.kubernetes import canary, desired
+from tre.workspaces.kubernetes.api import Api
+from tre.workspaces.kubernetes.apply import Hand
+from tre.workspaces.kubernetes.cluster import Cluster
+from tre.workspaces.kubernetes.comparison import compare
+from tre.workspaces.kubernetes.content import NAMESPACE, NETWORK_POLICY
+from tre.workspaces.kubernetes.installation import read
+from tre.workspaces.kubernetes.leader import Leader
+from tre.workspaces.kubernetes.names import INSTALLATION, canary_of, namespace_of
+from tre.workspaces.kubernetes.world import WATCHED, World
+from tre.workspaces.plan import Limits
+
+from .rendering import OUTSIDE, PROFILES, Object, named, of_kind, render
+
+RIGHTS = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
+POLICIES = ("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+WIDE = (*POLICIES, "ClusterRole", "ClusterRoleBinding")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The control namespace with the chart's rights in force, and the file that its processes read."""
+
+    space: Space
+    cluster: Cluster
+
+    def account(self, part: str) -> str:
+        return f"--as=system:serviceaccount:{self.space.name}:tre-{part}"
+
+
+@pytest.fixture(scope="module")
+def installation(kubectl: Kubectl, helm_program: Path) -> Iterator[Installation]:
+    name = f"control-{secrets.token_hex(3)}"
+    made = render(helm_program, OUTSIDE, (), f"--namespace={name}")
+    kubectl.apply([objects.namespace(name)])
+    # An API server alone makes none.
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
+    kubectl.apply([account])
+    kubectl.apply(of_kind(made, *RIGHTS, *POLICIES))
+    values = tomllib.loads(named(made, "ConfigMap", "tre-cluster")["data"]["cluster.toml"])["projects"]
+    found = Installation(Space(kubectl, name), read(values))
+    settle(found)
+    yield found
+    wide = [f"{each['kind']}/{each['metadata']['name']}" for each in of_kind(made, *WIDE)]
+    kubectl("delete", "--ignore-not-found", *wide)
+    ours = kubectl("get", "namespaces", f"--selector={INSTALLATION}={name}", "--output=name").split()
+    kubectl("delete", "--wait=false", "--ignore-not-found", f"namespace/{name}", *ours)
+
+
+def posing(space: Space) -> Object:
+    return objects.namespace(f"{space.name}-posing", **{INSTALLATION: space.name})
+
+
+def settle(found: Installation) -> None:
+    """The API server takes note of a new policy a moment later."""
+    until = time.monotonic() + 30
+    while not refused(found.space.kubectl, "create", "--dry-run=server", "-f=-", feed=json.dumps(posing(found.space))):
+        assert time.monotonic() < until
+        time.sleep(0.5)
+
+
+def refused(kubectl: Kubectl, *arguments: str, feed: str = "") -> str:
+    """Why, or nothing where it is not."""
+    try:
+        kubectl(*arguments, feed=feed)
+    except Unavailable as problem:
+        return problem.message
+    return ""
+
+
+def test_nobody_but_the_controller_gives_or_takes_our_label(installation: Installation, kubectl: Kubectl) -> None:
+    made = posing(installation.space)
+    own, label = "only tre's controller", f"{INSTALLATION}={installation.space.name}"
+    assert own in refused(kubectl, "create", "-f=-", feed=json.dumps(made))
+    assert own in refused(kubectl, "label", "namespace", "kube-public", label, "--dry-run=server")
+    kubectl("create", "-f=-", installation.account("controller"), feed=json.dumps(made))
+    name = made["metadata"]["name"]
+    assert own in refused(kubectl, "label", "namespace", name, f"{INSTALLATION}-")
+    assert own in refused(kubectl, "label", "--overwrite", "namespace", name, f"{INSTALLATION}=other")
+    # What the cluster's own tools write beside it is theirs.
+    kubectl("label", "namespace", name, "team=blue")
+
+
+def test_the_controller_writes_nowhere_else(installation: Installation, kubectl: Kubectl) -> None:
+    """Its rights reach every namespace, since its own do not exist yet; the policy holds it to them."""
+    account, own = installation.account("controller"), "tre's controller writes only into"
+    label = f"{INSTALLATION}={installation.space.name}"
+    for command in (
+        ("-n=kube-system", "create", "quota", "mine", "--hard=pods=1"),
+        ("-n=kube-system", "create", "serviceaccount", "mine"),
+        (f"-n={installation.space.name}", "create", "quota", "mine", "--hard=pods=1"),
+        ("create", "namespace", f"{installation.space.name}-plain"),
+        ("delete", "namespace", "kube-node-lease"),
+        # Taking one over that is not ours is no way, either.
+        ("label", "namespace", "kube-public", label),
+    ):
+        assert own in refused(kubectl, *command, account, "--dry-run=server"), command
+
+
+def test_what_the_controller_and_the_hub_may_not_even_ask(installation: Installation, kubectl: Kubectl) -> None:
+    controller, hub = installation.account("controller"), installation.account("hub")
+    for account, *asked in (
+        (controller, "get", "secrets"),
+        (controller, "list", "secrets"),
+        (controller, "create", "pods", "--subresource=exec"),
+        (controller, "create", "clusterrolebindings"),
+        (controller, "impersonate", "users"),
+        (controller, "get", "nodes", "--subresource=proxy"),
+        (hub, "list", "pods"),
+        (hub, "create", "pods"),
+        (hub, "get", "secrets"),
+        (hub, "create", "namespaces"),
+    ):
+        assert refused(kubectl, "auth", "can-i", *asked, "--all-namespaces", account), asked
+
+
+def test_the_controller_does_all_that_it_must_with_these_rights(
+    installation: Installation, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    api = as_controller(installation, kubectl, tmp_path / "kubeconfig")
+    leader = Leader(api, installation.space.name, "tre-controller-1")
+    assert leader.campaign()
+    slug = f"w{secrets.token_hex(4)}"
+    wish = desired.Wish(slug, open=True, over=False, people=2, homes=("bob",), limits=Limits(), live=frozenset())
+    space = namespace_of(installation.space.name, slug)
+    assert len(converge(api, installation, wish)["made"]) == 10
+    assert converge(api, installation, wish) == {}
+    kubectl("-n", space, "delete", "networkpolicy", "default-deny")
+    assert converge(api, installation, wish) == {"repaired": ["NetworkPolicy/default-deny"]}
+    assert converge(api, installation, replace(wish, open=False)) == {"changed": ["ResourceQuota/project"]}
+    assert converge(api, installation, replace(wish, open=False, over=True)) == {"deleted": [f"Namespace/{space}"]}
+    # Canaries: which nodes there are, where the API server is, a namespace with its policies, and it is emptied.
+    api.ask("GET", "/api/v1/nodes", {})
+    assert api.ask("GET", "/api/v1/namespaces/default/services/kubernetes", {})["spec"]["clusterIP"]
+    api.apply(NAMESPACE, canary.namespace(installation.cluster))
+    for policy in canary.policies(installation.cluster):
+        api.apply(NETWORK_POLICY, policy)
+    api.ask("DELETE", f"/api/v1/namespaces/{canary_of(installation.space.name)}/pods", {}, {"gracePeriodSeconds": 0})
+    leader.resign()
+
+
+def as_controller(installation: Installation, kubectl: Kubectl, file: Path) -> Api:
+    """A way to the API server with the controller's own token."""
+    token = installation.space("create", "token", "tre-controller").strip()
+    whole = json.loads(kubectl("config", "view", "--raw", "--minify", "--flatten", "--output=json"))
+    whole["users"] = [{"name": whole["users"][0]["name"], "user": {"token": token}}]
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(whole))
+    return Api.connect(file)
+
+
+def converge(api: Api, installation: Installation, wish: desired.Wish) -> dict[str, list[str]]:
+    name, known = namespace_of(installation.space.name, wish.slug), World(api, installation.space.name)
+    made = {(kind, each["metadata"]["name"]): each for kind, each in desired.objects(installation.cluster, wish)}
+    for kind in WATCHED:
+        known.relist(kind)
+    seen = known.spaces().get(name, {})
+    todo = compare(wish, name, desired.wanted(installation.cluster, wish), seen)
+    done = Hand(api, known, lambda: None).carry_out(name, todo, made, seen)
+    assert done.error is None
+    return {key: list(value) for key, value in done.detail().items()}
+
+
+def test_the_api_server_takes_every_object(installation: Installation, helm_program: Path, profile: str) -> None:
+    """Asked with admission, nothing kept."""
+    values, files = PROFILES[profile]
+    made = render(helm_program, values, files, f"--namespace={installation.space.name}")
+    whole = {"apiVersion": "v1", "kind": "List", "items": made}
+    installation.space("apply", "--server-side", "--dry-run=server", "--filename=-", feed=json.dumps(whole))
