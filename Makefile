@@ -13,6 +13,11 @@ ORDINARY := $(BIN)/python -m tre.stack.ordinary --
 # What root becomes can only be tried by root.
 AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
 
+# As root, who made the cluster; then what needs servers of ours, as an ordinary user.
+CLUSTER_TESTS = $(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster --ignore tests/cluster/projects && \
+	TRE_TEST_KUBECONFIG="$$(cat "$${KUBECONFIG:-$$($(BIN)/python -m tests.cluster.machine.place)}")" \
+	$(ORDINARY) $(BIN)/python -m pytest -q -p no:cacheprovider tests/cluster/projects
+
 .PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down images check peers bench lock clean
 
 help: ## this list
@@ -56,11 +61,10 @@ test-long: install ## the same with fuzzing, killing and filling at their full c
 cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time
 	@$(BIN)/python -m tests.cluster up
 
-test-cluster: install ## the tests that need one, on it or on the cluster that KUBECONFIG names
-	@test -n "$$KUBECONFIG" || { $(BIN)/python -m tests.cluster up && $(MAKE) --no-print-directory images; }
-	@$(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster --ignore tests/cluster/projects
-	@TRE_TEST_KUBECONFIG="$$(cat "$${KUBECONFIG:-$$($(BIN)/python -m tests.cluster.machine.place)}")" \
-		$(ORDINARY) $(BIN)/python -m pytest -q -p no:cacheprovider tests/cluster/projects
+test-cluster: install ## the tests that need one, on it or on the cluster that KUBECONFIG names; one that was not up ends
+	@if test -n "$$KUBECONFIG"; then $(CLUSTER_TESTS); else \
+		$(BIN)/python -m tests.cluster running || trap '$(BIN)/python -m tests.cluster down' EXIT; \
+		$(BIN)/python -m tests.cluster up && $(MAKE) --no-print-directory images && $(CLUSTER_TESTS); fi
 
 cluster-down: ## end it; nothing of it is left
 	@$(BIN)/python -m tests.cluster down

@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up | build | down | load`: what the targets of the Makefile call. See docs/cluster.md."""
+"""`python -m tests.cluster up | build | down | load | running`: what the targets of the Makefile call. See docs/cluster.md."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from .machine.place import Place, place
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("command", choices=["up", "build", "down", "load"])
+    parser.add_argument("command", choices=["up", "build", "down", "load", "running"])
     parser.add_argument("files", nargs="*", type=Path, help="archives of images, for load")
     given = parser.parse_args(arguments)
+    if given.command == "running":
+        return 0 if lifecycle.is_up(place()) else 1
     try:
         run(given.command, place(), given.files)
     except TreError as problem:
