@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up | build | down | load | running`: what the targets of the Makefile call. See docs/cluster.md."""
+"""`python -m tests.cluster up | build | down | load | running`: what the Makefile calls. See docs/cluster.md."""
 
 from __future__ import annotations
 
