@@ -46,10 +46,11 @@ def page(found):
                 else (f"MOD: no answer in {mod['timeout']} s" if mod.get("timeout") else "")
             )
             if "OPT" in item:
-                opt, bare = item["OPT"] or {}, item["bare"]
+                opt = item["OPT"] or {}
                 beside = f"OPT {opt['seconds']:.1f} s, {opt['secondary']} further cells" if opt.get("seconds") else ""
                 work = f"protect {name}, each free by ± 30 % of its value, no lone contributors"
-                row(work, f"{bare['seconds']:.1f} s, {bare['secondary']} further cells", beside)
+                for one, how in ((item["bare"], "first answer"), (item["best"], "best")):
+                    row(f"{work}: {how}", f"{one['seconds']:.1f} s, {one['secondary']} further cells", beside)
             for mine, words in ((item["same"], "± 30 % of its value"), (item["own"], "± 30 % of the threshold")):
                 beside = mod.get("seconds") and not mod.get("earlier")
                 ratio = f"{mine['seconds'] / mod['seconds']:.2f} × time" if beside else ""
