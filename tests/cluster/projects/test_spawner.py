@@ -82,6 +82,7 @@ def test_a_pod_from_its_start_to_its_end_across_a_hub_that_is_killed(door: PodDo
 def test_a_pod_that_somebody_deletes_is_told_as_failed(door: PodDoor, bob: Person) -> None:
     bob.start(door.home_of_it.slug)
     workspace = door.last()
+    assert door.events(workspace) == [("running", "")], door.log("hub")
     uid = door.pod(workspace)["metadata"]["uid"]
     door.home_of_it.api.delete(POD, door.home_of_it.space, workspace_of(workspace), uid=uid)
     wait_for(lambda: len(door.events(workspace)) == 2, "the event", 60)
