@@ -75,10 +75,12 @@ def kubelet(place: Place) -> Object:
         "imageGCHighThresholdPercent": 100,
         "evictionHard": {
             "memory.available": "100Mi",
-            "nodefs.available": "1%",
+            "nodefs.available": "200Mi",
             "nodefs.inodesFree": "1%",
-            "imagefs.available": "1%",
+            "imagefs.available": "200Mi",
         },
+        # Else a node whose disk was full for a moment takes no pod for five minutes.
+        "evictionPressureTransitionPeriod": "5s",
         "volumePluginDir": str(place.run / "volume-plugins"),
         "podLogsDir": str(place.logs / "pods"),
         "syncFrequency": "10s",
