@@ -22,7 +22,7 @@ from typing import Any
 from tre.errors import InvalidInput, TreError, Unavailable
 from tre.workspaces.kubernetes import canary
 from tre.workspaces.kubernetes.api import Api
-from tre.workspaces.kubernetes.cluster import Cluster
+from tre.workspaces.kubernetes.cluster import Cluster, Pods
 from tre.workspaces.kubernetes.content import NAMESPACE, NETWORK_POLICY, POD, SECRET
 from tre.workspaces.kubernetes.names import canary_of, namespace_of, workspace_of
 from tre.workspaces.kubernetes.namespace import Object
@@ -41,7 +41,7 @@ MODULES = ("attempt", "network", "kernel", "processes", "files", "pod")
 #: Of the sandbox's attempts those whose wall a pod of Pod Security `restricted` has as well.
 SHARED = (
     "packet-socket", "raw-socket", "mount", "new-mount-calls", "unshare-user", "clone-user", "setns", "bpf",
-    "kernel-modules", "machine-administration", "make-device", "setuid-program", "system-sockets", "write-to-proc",
+    "kernel-modules", "make-device", "system-sockets",
     "other-process-memory",
 )  # fmt: skip
 LIMITS = Limits(memory_bytes=256 << 20, cpus=0.1, home_bytes=1 << 30, max_age_seconds=300)
@@ -105,7 +105,7 @@ def discovered(cluster: Cluster, api: Api, project: str) -> dict[str, list[str]]
         "etcd": [f"tcp://{address}:2379" for address in nodes],
         "nodes": [f"tcp://{address}:{port}" for address in nodes for port in (1, 22)],
         "metadata": [METADATA],
-        "other-pods": [target for pod in foreign[:LOOKED_AT] for target in _ports(pod)],
+        "other-pods": [target for pod in foreign[:LOOKED_AT] for target in _closed(cluster, pod)],
         "other-services": [target for each in theirs for target in _front(each)][:LOOKED_AT],
         "node-ports": [f"tcp://{address}:{port}" for address in nodes for port in _node_ports(services)],
     }
@@ -247,6 +247,16 @@ def _ports(pod: Object) -> list[str]:
     ports = [port for container in pod["spec"]["containers"] for port in container.get("ports") or []]
     address = pod["status"].get("podIP", "")
     return [f"{port.get('protocol', 'TCP').lower()}://{address}:{port['containerPort']}" for port in ports if address]
+
+
+def _closed(cluster: Cluster, pod: Object) -> list[str]:
+    """Its ports, but for the one that the policies open to every workspace."""
+    opened = set()
+    for part in (cluster.intake, cluster.dns, cluster.database, cluster.mirror):
+        labels = pod["metadata"].get("labels") or {}
+        if isinstance(part, Pods) and part.namespace == _place(pod)[0] and dict(part.labels).items() <= labels.items():
+            opened.add(str(part.port))
+    return [target for target in _ports(pod) if target.rpartition(":")[2] not in opened]
 
 
 def _front(service: Object) -> list[str]:
