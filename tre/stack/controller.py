@@ -61,6 +61,14 @@ def chores(platform: Platform, cluster: Cluster, api: Api) -> tuple[Chore, ...]:
     )
 
 
+def own_name() -> str:
+    """The pod's own name; raises InvalidInput where the pod was not told it."""
+    name = os.environ.get(IDENTITY, "")
+    if not name:
+        raise InvalidInput("It is not set.", field=IDENTITY, hint="Set it to the pod's own name.")
+    return name
+
+
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     leave = threading.Event()
@@ -68,10 +76,8 @@ def main() -> int:
         signal.signal(number, lambda *_: leave.set())
     try:
         settings = Settings.load()
-        platform, cluster, api = build_platform(settings), cluster_of(settings), Api.connect()
-        identity = os.environ.get(IDENTITY, "")
-        if not identity:
-            raise InvalidInput("It is not set.", field=IDENTITY, hint="Set it to the pod's own name.")
+        cluster, identity = cluster_of(settings), own_name()
+        platform, api = build_platform(settings), Api.connect()
         keep(platform.db, cluster, api, identity, leave, chores(platform, cluster, api))
     except TreError as error:
         print(f"{error.field}: {error.message} {error.hint}".strip(": "), file=sys.stderr)
