@@ -142,6 +142,7 @@ CLIENTS = {
     "/bootstrap": Client.machine,
     "/sign-in": Client.hub,
     "/people/{username}": Client.hub,
+    "/people/{username}/renew": Client.machine,
     "/intake-key": Client.intake,
     "/workspaces": Client.hub,
     "/workspaces/{workspace_id}/events": Client.hub,

@@ -97,7 +97,13 @@ class Platform:
 
     def add_person(self, name: str, *projects: str) -> None:
         listed = [{"slug": slug, "title": slug.title(), "startable": True, "reason": ""} for slug in projects]
-        self.api.people[name] = {"username": name, "active": True, "roles": ["researcher"], "projects": listed}
+        self.api.people[name] = {
+            "username": name,
+            "active": True,
+            "session_round": 0,
+            "roles": ["researcher"],
+            "projects": listed,
+        }
         self.api.passwords[name] = (PASSWORD, CODE)
 
     def plan(self, username: str, project: str) -> dict:

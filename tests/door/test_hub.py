@@ -137,6 +137,27 @@ def test_the_inactive_are_signed_out(platform: Platform):
     wait_for(lambda: carol.http.get("/hub/home").url.path == "/hub/login", "carol to be signed out", 60)
 
 
+def test_what_was_signed_in_before_a_new_round_ends_everywhere_and_the_workspace_goes_on(platform: Platform):
+    platform.add_person("dora", "heart")
+    before, beside = Person(platform, "dora"), Person(platform, "dora")
+    for dora in (before, beside):
+        dora.sign_in()
+    before.start("heart")
+    assert before.api("heart", "GET", "api/status").status_code == 200
+    platform.api.people["dora"]["session_round"] = 1
+    # Whoever holds an old cookie gets no new session out of it, not even at once.
+    asked = beside.http.get("/hub/api/oauth2/authorize", params={"client_id": "x", "response_type": "code"})
+    assert asked.url.path == "/hub/login"
+    for dora in (before, beside):
+        assert dora.http.get("/hub/home").url.path == "/hub/login"
+    wait_for(lambda: before.api("heart", "GET", "api/status").status_code == 403, "the guard to hear of it", 60)
+    after = Person(platform, "dora")
+    after.sign_in()
+    assert "Running" in after.http.get("/hub/home").text
+    assert before.http.get("/hub/home").url.path == "/hub/login"
+    after.stop("heart")
+
+
 def test_the_hub_may_die(platform: Platform, alice: Person):
     """After kill -9 of the Hub the workspace still answers, and the new Hub knows it and stops it."""
     alice.start("lung")

@@ -40,6 +40,8 @@ def furnish_story(site: Site, folder: Path) -> Pages:
         "home-administrator": ("ada", "/tre/", []),
         "home-custodian": ("carol", "/tre/", []),
         "me": ("rita", "/tre/me", []),
+        "password": ("rita", "/tre/me/password", []),
+        "password-errors": ("rita", "/tre/me/password", ["main button[type=submit]"]),
         "projects": ("ada", "/tre/projects", []),
         "project": ("rita", "/tre/projects/care-costs", []),
         "project-refused": ("rita", "/tre/projects/too-much", []),

@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fixtures.people import PASSWORD
 from tests.web.site import Page, Site, Visitor
 from tre.audit.service import events
 from tre.errors import Forbidden, Unauthenticated
@@ -150,6 +151,24 @@ def test_sessions_end(care: Site):
     rob = care.visitor("rob")
     people.end_account(care.platform.db, care.actors["ada"], username="rob", reason="left")
     assert rob.open("/tre/me").status == 303
+
+
+def test_a_changed_password_signs_out_everywhere_and_is_never_shown(care: Site):
+    rita, elsewhere = care.visitor("rita"), care.visitor("rita")
+    page = rita.open("/tre/me/password")
+    new, code = " a new horse, another battery", care.people.code("rita")
+    typed = {"password": PASSWORD, "totp": code, "new": new}
+    other = rita.submit(page, again=new.strip(), **typed)
+    assert (other.status, list(other.problems.values())) == (422, ["again"])
+    wrong = rita.submit(page, again=new, **typed | {"password": "wrong horse battery"})
+    assert wrong.status == 401
+    for shown in (other, wrong):
+        assert not [secret for secret in (PASSWORD, "wrong horse", new.strip(), code) if secret in shown.text]
+    assert elsewhere.open("/tre/me").status == 200
+    done = rita.submit(page, again=new, **typed)
+    assert (done.status, done.headers["location"]) == (303, "/tre/sign-in")
+    for visitor in (rita, elsewhere):
+        assert visitor.open("/tre/me").status == 303
 
 
 def test_only_a_web_session_opens_pages_and_only_one(care: Site):

@@ -22,8 +22,8 @@ from tre.audit import Actor
 from tre.data.sources import Places as DataPlaces
 from tre.door import tokens
 from tre.errors import TreError
+from tre.people import renewal, signin
 from tre.people import service as people
-from tre.people import signin
 from tre.projects import service as projects
 from tre.workspaces import service as workspaces
 from tre.workspaces import traffic
@@ -46,6 +46,11 @@ class Bootstrap(Body):
     name: Line
     password: Line
     organisation: Name
+
+
+class Renewal(Body):
+    password: Line
+    reason: Line
 
 
 class Open(Body):
@@ -80,6 +85,13 @@ def bootstrap(body: Bootstrap, platform: PlatformHere) -> dict[str, Any]:
     return {"username": made.username, "totp_secret": made.totp_secret, "totp_uri": made.totp_uri}
 
 
+@router.post("/people/{username}/renew", dependencies=[only(Client.machine)])
+def renew(username: str, body: Renewal, platform: PlatformHere) -> dict[str, Any]:
+    """An administrator who lost what they sign in with."""
+    made = renewal.renew_on_the_machine(platform.db, platform.sealer, username=username, **body.model_dump())
+    return {"username": made.username, "totp_secret": made.totp_secret, "totp_uri": made.totp_uri}
+
+
 @router.post("/sign-in", dependencies=[only(Client.hub)])
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
     who = signin.sign_in(platform.db, platform.sealer, **body.model_dump(), via="web")
@@ -99,7 +111,14 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
             row = {"slug": project.slug, "title": project.title, "startable": not obstacles, "reason": reason}
             listed.append(row)
         roles = sorted({held.role for held in found.roles})
-        return {"username": username, "name": found.name, "active": found.active, "roles": roles, "projects": listed}
+        return {
+            "username": username,
+            "name": found.name,
+            "active": found.active,
+            "session_round": found.session_round,
+            "roles": roles,
+            "projects": listed,
+        }
 
 
 def places_of(platform: Platform) -> Places:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tre.api.auth import CurrentActor, LeavingActor, PlatformHere, bearer
 from tre.api.body import Body, Line, Name, Text
-from tre.people import rules, service, signin
+from tre.people import renewal, rules, service, signin
 from tre.people.model import Person, Role, Standing
 
 router = APIRouter(tags=["people"])
@@ -33,6 +33,17 @@ class NewPerson(Body):
     name: Line
     password: Line
     organisation: Name
+
+
+class NewPassword(Body):
+    password: Line
+    totp: Name
+    new: Line
+
+
+class Renewal(Body):
+    password: Line
+    reason: Line
 
 
 class RoleBody(Body):
@@ -148,6 +159,18 @@ def record_standing(username: str, body: StandingBody, platform: PlatformHere, a
 def end_standing(username: str, body: EndStanding, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     service.end_standings(platform.db, actor, username=username, kind=body.kind, on=body.on)
     return {"username": username, "kind": body.kind, "ended_on": body.on}
+
+
+@router.post("/me/password")
+def change_password(body: NewPassword, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    renewal.change_password(platform.db, platform.sealer, actor, **body.model_dump())
+    return {"username": actor.username, "changed": True}
+
+
+@router.post("/people/{username}/renew")
+def renew(username: str, body: Renewal, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    made = renewal.renew(platform.db, platform.sealer, actor, username=username, **body.model_dump())
+    return {"username": made.username, "totp_secret": made.totp_secret, "totp_uri": made.totp_uri}
 
 
 @router.post("/people/{username}/end")

@@ -16,7 +16,7 @@ import click
 from tre.errors import TreError
 
 NOUNS = {
-    "admin": ("tre.cli.admin:admin", "The first administrator, made on the machine."),
+    "admin": ("tre.cli.admin:admin", "On the machine: the first administrator, or one who is locked out."),
     "audit": ("tre.cli.audit:audit", "The audit record: look, export, verify."),
     "backup": ("tre.cli.backup:backup", "The whole platform as one file, and back."),
     "completion": ("tre.cli.completion:completion", "What a shell needs for completing these commands."),

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from tre.cli.client import call, part
+from tre.cli.client import call, part, token_file
+from tre.cli.passwords import new_password
 from tre.cli.show import shown
 from tre.people.words import ROLES, STANDINGS
 
@@ -60,12 +61,30 @@ def show_person(username: str) -> Any:
 @shown()
 def add_person(username: str, name: str, organisation: str, password_file: Any) -> Any:
     """Make an account without any role; prints the secret for the person's authenticator app, once."""
-    if password_file:
-        password = password_file.read().rstrip("\n")
-    else:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    body = {"username": username, "name": name, "organisation": organisation, "password": password}
-    return call("POST", "/people", json=body)
+    body = {"name": name, "organisation": organisation, "password": new_password(password_file)}
+    return call("POST", "/people", json={"username": username, **body})
+
+
+@person.command("password")
+@shown()
+def change_password() -> Any:
+    """Change your own password, with the old one and a one-time code; signs you out everywhere."""
+    old, code = click.prompt("Password of now", hide_input=True), click.prompt("One-time code")
+    new = click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    answer = call("POST", "/me/password", json={"password": old, "totp": code, "new": new})
+    token_file().unlink(missing_ok=True)
+    return answer
+
+
+@person.command("renew")
+@click.argument("username")
+@click.option("--reason", required=True, help="Why, and how you made sure who asks.")
+@click.option("--password-file", type=click.File(), help="Read the password from a file or a descriptor, not a prompt.")
+@shown()
+def renew(username: str, reason: str, password_file: Any) -> Any:
+    """For who lost their password or telephone: a new password and a new secret, printed once; never your own."""
+    body = {"password": new_password(password_file), "reason": reason}
+    return call("POST", f"/people/{part(username)}/renew", json=body)
 
 
 @person.command("role")
@@ -108,7 +127,7 @@ def end_standing(username: str, kind: str, on: str) -> Any:
 @click.argument("username")
 @shown()
 def sign_out(username: str) -> Any:
-    """End every token of a person, on whatever computer it lies: your own, or for administrators anybody's."""
+    """End every session and token of a person, on whatever computer: your own, or for administrators anybody's."""
     return call("POST", f"/people/{part(username)}/sign-out")
 
 

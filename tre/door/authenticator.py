@@ -2,7 +2,8 @@
 
 Decides nothing about passwords: name, password and one-time code go to the internal API, which also counts attempts;
 its words are shown on the form. While someone is signed in, their account is asked for again and again: who is not
-active any more is signed out everywhere, in the guard too. Leaves what a person may start to the projects page.
+active any more is signed out everywhere, in the guard too, and so is who was signed in before everything of theirs was
+ended. Leaves what a person may start to the projects page.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.login import LoginHandler
 from tornado import web
@@ -17,6 +19,7 @@ from tornado import web
 from tre.door.internal_api import InternalApi, read_secret
 from tre.door.pages import page_handlers
 from tre.door.places import Places
+from tre.door.rounds import enter
 from tre.errors import NotFound, TreError
 from tre.settings import Settings
 
@@ -43,6 +46,13 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
         return super()._render(login_error=login_error, username=(username or "")[:64], **kwargs)
 
 
+class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]
+    """Before a session begets another one, it is asked for now: none slips out of a round that has just ended."""
+
+    async def refresh_auth(self, user: Any, force: bool = False) -> Any:
+        return await super().refresh_auth(user, force=True)
+
+
 class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
     """Accounts of the platform."""
 
@@ -59,20 +69,37 @@ class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
         name = str(found["username"])
         if not NAME.fullmatch(name):
             raise refused(403, "This account's name cannot be used here.")
+        if user := handler.find_user(name):
+            enter(user.orm_user, await self._round(name))
         return {"name": name, "admin": False}
 
+    async def add_user(self, user: Any) -> None:
+        super().add_user(user)
+        enter(user.orm_user, await self._round(user.name))
+
     async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> bool:
-        """Whether the account is still active; raises HTTPError 503 where that cannot be said."""
+        """Whether the account is still active and nothing ended its sessions; raises HTTPError 503 where that cannot be
+        said.
+        """
         try:
-            found = await internal_api().person(user.name)
+            found = await self._person(user.name)
         except NotFound:
             return False
+        return found.get("active") is True and enter(user.orm_user, int(found["session_round"]))
+
+    async def _round(self, name: str) -> int:
+        return int((await self._person(name))["session_round"])
+
+    async def _person(self, name: str) -> dict[str, Any]:
+        try:
+            return await internal_api().person(name)
+        except NotFound:
+            raise
         except TreError as error:
             raise refused(503, "The platform's accounts do not answer. Try again in a minute.") from error
-        return found.get("active") is True
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        return [(r"/login", SignInHandler), *page_handlers()]
+        return [(r"/login", SignInHandler), (r"/api/oauth2/authorize", AuthorizeHandler), *page_handlers()]
 
     def normalize_username(self, username: str) -> str:
         return username

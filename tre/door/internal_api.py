@@ -38,7 +38,7 @@ class InternalApi:
         return whole(await self._ask("POST", "/internal/sign-in", username=username, password=password, totp=totp))
 
     async def person(self, username: str) -> dict[str, Any]:
-        """{active, roles, projects: [{slug, title, startable, reason}]}; raises NotFound."""
+        """{active, session_round, roles, projects: [{slug, title, startable, reason}]}; raises NotFound."""
         return whole(await self._ask("GET", f"/internal/people/{quote(username, safe='')}"))
 
     async def open_workspace(self, *, username: str, project: str) -> dict[str, Any]:

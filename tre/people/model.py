@@ -36,7 +36,8 @@ class Organisation(Base):
 
 class Person(Base):
     """`sealed_totp` is ciphertext of the secrets server; `totp_counter` the last time step that was used, so that
-    no code works twice.
+    no code works twice. `session_round` counts how often everything that was signed in as this person was ended: the
+    Hub, which holds sessions of its own, ends those of an earlier round.
     """
 
     __tablename__ = "person"
@@ -48,6 +49,7 @@ class Person(Base):
     password_hash: Mapped[str] = mapped_column(Text)
     sealed_totp: Mapped[str] = mapped_column(Text)
     totp_counter: Mapped[int] = mapped_column(BigInteger, default=0)
+    session_round: Mapped[int] = mapped_column(BigInteger, default=0)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 

@@ -68,6 +68,17 @@ def check_record_standing(actor: Actor, username: str) -> None:
         raise Forbidden("Nobody records their own training.", hint="Ask another administrator.", code="own_rights")
 
 
+def check_renew(actor: Actor, username: str) -> None:
+    """Administrators replace what others sign in with. Their own they change like everybody, with the old in hand."""
+    check_role(actor, Role.administrator)
+    if actor.username == username:
+        raise Forbidden(
+            "Nobody renews their own sign-in.",
+            hint="`tre person password` changes your password; for a new secret ask another administrator.",
+            code="own_rights",
+        )
+
+
 def check_username(username: str) -> str:
     if not USERNAME.fullmatch(username):
         raise InvalidInput(
@@ -86,14 +97,14 @@ def check_slug(slug: str, *, field: str, longest: int = 30) -> str:
     return slug
 
 
-def check_password(password: str, username: str) -> None:
+def check_password(password: str, username: str, *, field: str = "password") -> None:
     """Length over composition (NIST SP 800-63B section 5.1.1): 12 to 256 characters, and not the user name."""
     if not MINIMUM_PASSWORD <= len(password) <= MAXIMUM_PASSWORD:
-        raise InvalidInput(f"A password has {MINIMUM_PASSWORD} to {MAXIMUM_PASSWORD} characters.", field="password")
+        raise InvalidInput(f"A password has {MINIMUM_PASSWORD} to {MAXIMUM_PASSWORD} characters.", field=field)
     if any(unicodedata.category(character) == "Cs" for character in password):
-        raise InvalidInput("The password holds half a character.", field="password")
+        raise InvalidInput("The password holds half a character.", field=field)
     if username.casefold() in password.casefold():
-        raise InvalidInput("A password does not hold the user name.", field="password")
+        raise InvalidInput("A password does not hold the user name.", field=field)
 
 
 def check_text(value: str, *, field: str, longest: int = 4000) -> str:

@@ -105,7 +105,7 @@ def _new_person(
 def give_role(db: Database, actor: Actor, *, username: str, role: Role, organisation: str | None = None) -> None:
     with use_case(db, actor, "person.give_role", f"person:{username}") as case:
         rules.check_grant_role(actor, username, role, organisation)
-        _check_still_administrator(case)
+        check_still_administrator(case)
         person = get_person(case.session, username)
         if organisation and not case.session.get(Organisation, organisation):
             raise NotFound(f"There is no organisation {organisation}.", field="organisation")
@@ -120,7 +120,7 @@ def give_role(db: Database, actor: Actor, *, username: str, role: Role, organisa
 def take_role(db: Database, actor: Actor, *, username: str, role: Role, organisation: str | None = None) -> None:
     with use_case(db, actor, "person.take_role", f"person:{username}") as case:
         rules.check_grant_role(actor, username, role, organisation)
-        _check_still_administrator(case)
+        check_still_administrator(case)
         held = [
             h
             for h in get_person(case.session, username).roles
@@ -192,7 +192,7 @@ def end_account(db: Database, actor: Actor, *, username: str, reason: str) -> No
         rules.check_role(actor, Role.administrator)
         if actor.username == username:
             raise Forbidden("Nobody ends their own account.", hint="Ask another administrator.")
-        _check_still_administrator(case)
+        check_still_administrator(case)
         person = get_person(case.session, username)
         person.active = False
         for token in case.session.scalars(select(ApiToken).where(ApiToken.person_id == person.id)):
@@ -204,7 +204,7 @@ def _queue_for_rights(session: Session) -> None:
     session.execute(select(func.pg_advisory_xact_lock(_RIGHTS_LOCK)))
 
 
-def _check_still_administrator(case: UseCase) -> None:
+def check_still_administrator(case: UseCase) -> None:
     """Changes of rights queue, and whoever makes one must hold the right when their turn comes: two administrators
     cannot take each other's rights at the same moment.
     """

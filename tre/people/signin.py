@@ -58,18 +58,24 @@ def sign_in(db: Database, sealer: Sealer, *, username: str, password: str, totp:
     """
     claimed = username if rules.USERNAME.fullmatch(username) else "(unreadable)"
     with use_case(db, Actor(claimed, via=via), "person.sign_in", f"person:{claimed}") as case:
-        attempt = _begin_attempt(db, claimed)
-        try:
-            # Hashing takes long on purpose: no connection is held meanwhile, so that a flood of guesses starves nobody.
-            right = passwords.password_matches(_stored_hash(db, claimed), password)
-            person = _judge(case, sealer, right=right, code=totp)
-        except Unavailable:
-            # Nothing was judged, so nothing counts against the person.
-            with db.transaction() as session:
-                _forget_attempt(session, attempt)
-            raise
-        _forget_attempt(case.session, attempt)
-        return signed_in(person)
+        return signed_in(proven(db, case, sealer, password=password, totp=totp))
+
+
+def proven(db: Database, case: UseCase, sealer: Sealer, *, password: str, totp: str) -> Person:
+    """The person whom the case's actor claims to be. Counts as an attempt; raises what `sign_in` raises."""
+    claimed = case.actor.username
+    attempt = _begin_attempt(db, claimed)
+    try:
+        # Hashing takes long on purpose: no connection is held meanwhile, so that a flood of guesses starves nobody.
+        right = passwords.password_matches(_stored_hash(db, claimed), password)
+        person = _judge(case, sealer, right=right, code=totp)
+    except Unavailable:
+        # Nothing was judged, so nothing counts against the person.
+        with db.transaction() as session:
+            _forget_attempt(session, attempt)
+        raise
+    _forget_attempt(case.session, attempt)
+    return person
 
 
 def _stored_hash(db: Database, username: str) -> str | None:
@@ -179,19 +185,30 @@ def revoke_token(db: Database, actor: Actor, token: str) -> None:
 
 
 def revoke_tokens(db: Database, actor: Actor, *, username: str) -> int:
-    """Ends every token of a person, wherever it lies: their own, or an administrator anybody's. How many lived."""
+    """Ends every session and token of a person, wherever it lies: their own, or an administrator anybody's. How many
+    tokens lived.
+    """
     with use_case(db, actor, "token.revoke_all", f"person:{username}") as case:
         if actor.username != username:
             rules.check_role(actor, Role.administrator)
-        mine = select(ApiToken).join(ApiToken.person).where(Person.username == username, ApiToken.revoked_at.is_(None))
-        held = case.session.scalars(mine.with_for_update(of=ApiToken)).all()
-        if not held and not case.session.scalars(select(Person.id).where(Person.username == username)).first():
+        person = case.session.scalars(select(Person).where(Person.username == username)).first()
+        if person is None:
             raise NotFound(f"There is no person {username}.", field="username")
-        for token in held:
-            token.revoked_at = case.now
-        living = sum(token.expires_at > case.now for token in held)
+        living = end_sessions(case, person)
         case.note(tokens=living)
         return living
+
+
+def end_sessions(case: UseCase, person: Person) -> int:
+    """Ends what is signed in as this person: tokens now, the Hub's sessions when it next looks. How many tokens
+    lived.
+    """
+    mine = select(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
+    held = case.session.scalars(mine.with_for_update(of=ApiToken)).all()
+    for token in held:
+        token.revoked_at = case.now
+    person.session_round = Person.session_round + 1
+    return sum(token.expires_at > case.now for token in held)
 
 
 def _digest(token: str) -> str:

@@ -19,6 +19,7 @@ from tre.web import (
     errors,
     grants,
     home,
+    password,
     projects,
     propose,
     register,
@@ -35,6 +36,7 @@ CLIENT_SECRET_FILE = "tre-web.secret"  # noqa: S105
 ROUTERS: tuple[APIRouter, ...] = (
     errors.router,
     home.router,
+    password.router,
     sign_in.router,
     register.router,
     workspaces.router,

@@ -38,6 +38,11 @@ class Form:
             raise InvalidInput("This was sent twice.", field=name)
         return sent[0].strip() if sent else ""
 
+    def secret(self, name: str) -> str:
+        """The value with its blanks: in a password they count. Raises `InvalidInput` when it was sent twice."""
+        self.text(name)
+        return self.shown(name)
+
     def all(self, name: str) -> tuple[str, ...]:
         return self.values.get(name, ())
 
