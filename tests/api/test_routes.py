@@ -141,8 +141,12 @@ def test_an_unknown_field_is_named(api: Api):
 CLIENTS = {
     "/bootstrap": Client.machine,
     "/sign-in": Client.hub,
+    "/identities/sign-in": Client.hub,
+    "/identities/redeem": Client.hub,
+    "/identities/refused": Client.hub,
     "/people/{username}": Client.hub,
     "/people/{username}/renew": Client.machine,
+    "/people/{username}/confirmation": Client.hub,
     "/intake-key": Client.intake,
     "/workspaces": Client.hub,
     "/workspaces/{workspace_id}/events": Client.hub,

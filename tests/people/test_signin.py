@@ -28,7 +28,9 @@ def bob(people: People) -> People:
 
 def attempt(people: People, username: str = "bob", password: str = PASSWORD, totp: str | None = None) -> SignedIn:
     code = people.code("bob") if totp is None else totp
-    return sign_in(people.db, people.sealer, username=username, password=password, totp=code, via="web")
+    return sign_in(
+        people.db, people.sealer, username=username, password=password, totp=code, via="web", local_accounts=False
+    )
 
 
 def failures(people: People, username: str = "bob") -> int:

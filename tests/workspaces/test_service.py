@@ -11,6 +11,7 @@ from tests.fixtures.workspaces import Desk
 from tre.audit import Actor
 from tre.data.model import Dataset, Decision, Delivery, Extract, ExtractState, Grant
 from tre.errors import Conflict, Forbidden, GateClosed, InvalidInput, NotFound, Unavailable
+from tre.people import identities
 from tre.people import service as people_service
 from tre.people.model import Role, Standing
 from tre.projects import agreement
@@ -30,6 +31,7 @@ def end_standing(desk: Desk, kind: Standing) -> None:
 
 
 OBSTACLES: dict[str, Callable[[Desk], None]] = {
+    "sign_in_lapsed": lambda d: leave_the_provider(d),
     "project_suspended": lambda d: projects.suspend(d.people.db, d.people.admin, "cost", reason="Breach."),
     "project_closed": lambda d: projects.close(d.people.db, d.people.admin, "cost", reason="Done."),
     "project_proposed": lambda d: d.change(Project, state="proposed"),
@@ -51,6 +53,13 @@ OBSTACLES: dict[str, Callable[[Desk], None]] = {
 }
 # A suspension only closes the door of a workspace that runs.
 LOSSES = {name: close for name, close in OBSTACLES.items() if name != "traffic_suspended"}
+
+
+def leave_the_provider(desk: Desk) -> None:
+    db, who = desk.people.db, {"issuer": "https://id.example", "subject": "s-1"}
+    identities.add_identity(db, desk.people.admin, username="bob", **who)
+    identities.sign_in(db, **who, life=timedelta(hours=1), via="web")
+    identities.lose(db, username="bob", **who, reason="The provider said no.")
 
 
 def suspend_traffic(desk: Desk) -> None:

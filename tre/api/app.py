@@ -11,6 +11,7 @@ from tre.api import (
     audit,
     data,
     errors,
+    identities,
     inbox,
     intake,
     internal,
@@ -59,7 +60,7 @@ def internal_app(platform: Platform) -> FastAPI:
     app = FastAPI(title="tre internal", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
     _protect(app, platform, INTERNAL_BODY)
-    for router in (internal.router, intake.router, verification.router):
+    for router in (internal.router, identities.router, intake.router, verification.router):
         app.include_router(router, prefix="/internal")
     return app
 

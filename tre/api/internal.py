@@ -24,6 +24,8 @@ from tre.door import tokens
 from tre.errors import TreError
 from tre.people import renewal, signin
 from tre.people import service as people
+from tre.people.model import Person
+from tre.people.rules import may_enter
 from tre.projects import service as projects
 from tre.workspaces import service as workspaces
 from tre.workspaces import traffic
@@ -94,13 +96,16 @@ def renew(username: str, body: Renewal, platform: PlatformHere) -> dict[str, Any
 
 @router.post("/sign-in", dependencies=[only(Client.hub)])
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
-    who = signin.sign_in(platform.db, platform.sealer, **body.model_dump(), via="web")
+    keep = platform.settings.local_accounts
+    who = signin.sign_in(platform.db, platform.sealer, **body.model_dump(), via="web", local_accounts=keep)
     return {"username": who.username, "name": who.name, "roles": sorted(who.roles)}
 
 
 @router.get("/people/{username}", dependencies=[only(Client.hub)])
 def person(username: str, platform: PlatformHere) -> dict[str, Any]:
-    """Whether the account is active, and the person's projects, each startable or with the reasons why not."""
+    """Whether the person may be signed in, what the identity provider has left unsaid, and the person's projects, each
+    startable or with the reasons why not.
+    """
     now = platform.db.clock()
     with platform.db.read() as session:
         found = people.get_person(session, username)
@@ -111,14 +116,23 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
             row = {"slug": project.slug, "title": project.title, "startable": not obstacles, "reason": reason}
             listed.append(row)
         roles = sorted({held.role for held in found.roles})
+        lapsed = may_enter(username, found.confirmed_until, found.confirmation_note, now)
         return {
             "username": username,
             "name": found.name,
-            "active": found.active,
+            "active": found.active and not lapsed,
+            "notice": notice_of(found),
             "session_round": found.session_round,
             "roles": roles,
             "projects": listed,
         }
+
+
+def notice_of(found: Person) -> str:
+    """What a person should know while the identity provider is away."""
+    if not found.confirmation_note or found.confirmed_until is None:
+        return ""
+    return f"{found.confirmation_note} Your sign-in and your workspaces hold until {found.confirmed_until:%H:%M} UTC."
 
 
 def places_of(platform: Platform) -> Places:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tre.api.auth import CurrentActor, LeavingActor, PlatformHere, bearer
 from tre.api.body import Body, Line, Name, Text
-from tre.people import renewal, rules, service, signin
+from tre.people import identities, renewal, rules, service, signin
 from tre.people.model import Person, Role, Standing
 
 router = APIRouter(tags=["people"])
@@ -31,7 +31,7 @@ class NewOrganisation(Body):
 class NewPerson(Body):
     username: Name
     name: Line
-    password: Line
+    password: Line | None = None
     organisation: Name
 
 
@@ -44,6 +44,11 @@ class NewPassword(Body):
 class Renewal(Body):
     password: Line
     reason: Line
+
+
+class IdentityBody(Body):
+    issuer: Line
+    subject: Line
 
 
 class RoleBody(Body):
@@ -91,7 +96,13 @@ def person_view(person: Person) -> dict[str, Any]:
 @router.post("/sign-in")
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
     who = signin.sign_in(
-        platform.db, platform.sealer, username=body.username, password=body.password, totp=body.totp, via="cli"
+        platform.db,
+        platform.sealer,
+        username=body.username,
+        password=body.password,
+        totp=body.totp,
+        via="cli",
+        local_accounts=platform.settings.local_accounts,
     )
     scope = "read" if body.read_only else "all"
     token, expires = signin.issue_token(platform.db, who, scope=scope, via="cli")
@@ -135,6 +146,37 @@ def person(username: str, platform: PlatformHere, actor: CurrentActor) -> dict[s
 def add_person(body: NewPerson, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     enrolment = service.add_person(platform.db, platform.sealer, actor, **body.model_dump())
     return {"username": enrolment.username, "totp_secret": enrolment.totp_secret, "totp_uri": enrolment.totp_uri}
+
+
+@router.get("/people/{username}/identities")
+def list_identities(username: str, platform: PlatformHere, actor: CurrentActor) -> list[dict[str, Any]]:
+    """Anybody's own; an administrator's and an auditor's to see for all."""
+    if actor.username != username:
+        rules.check_can_read_everything(actor)
+    with platform.db.read() as session:
+        service.get_person(session, username)
+        return [
+            {"issuer": i.issuer, "subject": i.subject, "linked_by": i.linked_by, "linked_at": i.linked_at}
+            for i in identities.list_identities(session, username)
+        ]
+
+
+@router.post("/people/{username}/identities", status_code=201)
+def add_identity(username: str, body: IdentityBody, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    identities.add_identity(platform.db, actor, username=username, **body.model_dump())
+    return {"username": username, **body.model_dump()}
+
+
+@router.post("/people/{username}/identities/remove")
+def remove_identity(username: str, body: IdentityBody, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    identities.remove_identity(platform.db, actor, username=username, **body.model_dump())
+    return {"username": username, "removed": body.subject, "issuer": body.issuer}
+
+
+@router.post("/people/{username}/identities/invite", status_code=201)
+def invite(username: str, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
+    code, expires = identities.invite(platform.db, actor, username=username)
+    return {"username": username, "invitation": code, "expires_at": expires}
 
 
 @router.post("/people/{username}/roles", status_code=201)

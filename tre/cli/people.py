@@ -9,6 +9,7 @@ import click
 from tre.cli.client import call, part, token_file
 from tre.cli.passwords import new_password
 from tre.cli.show import shown
+from tre.errors import InvalidInput
 from tre.people.words import ROLES, STANDINGS
 
 
@@ -58,10 +59,14 @@ def show_person(username: str) -> Any:
 @click.option("--name", required=True)
 @click.option("--organisation", required=True)
 @click.option("--password-file", type=click.File(), help="Read the password from a file or a descriptor, not a prompt.")
+@click.option("--without-password", is_flag=True, help="Signs in through the identity provider alone.")
 @shown()
-def add_person(username: str, name: str, organisation: str, password_file: Any) -> Any:
+def add_person(username: str, name: str, organisation: str, password_file: Any, without_password: bool) -> Any:
     """Make an account without any role; prints the secret for the person's authenticator app, once."""
-    body = {"name": name, "organisation": organisation, "password": new_password(password_file)}
+    if without_password and password_file:
+        raise InvalidInput("With a password or without one.", field="--without-password")
+    password = None if without_password else new_password(password_file)
+    body = {"name": name, "organisation": organisation, "password": password}
     return call("POST", "/people", json={"username": username, **body})
 
 
@@ -85,6 +90,47 @@ def renew(username: str, reason: str, password_file: Any) -> Any:
     """For who lost their password or telephone: a new password and a new secret, printed once; never your own."""
     body = {"password": new_password(password_file), "reason": reason}
     return call("POST", f"/people/{part(username)}/renew", json=body)
+
+
+@person.group("identity")
+def identity() -> None:
+    """Who a person is at the identity provider."""
+
+
+@identity.command("list")
+@click.argument("username")
+@shown("issuer", "subject", "linked_by", "linked_at")
+def list_identities(username: str) -> Any:
+    """A person's identities; anybody's own."""
+    return call("GET", f"/people/{part(username)}/identities")
+
+
+@identity.command("add")
+@click.argument("username")
+@click.option("--issuer", required=True, help="As the provider's tokens spell it.")
+@click.option("--subject", required=True, help="The provider's own, lasting name for the person (`sub`).")
+@shown()
+def add_identity(username: str, issuer: str, subject: str) -> Any:
+    """Link a person with an identity."""
+    return call("POST", f"/people/{part(username)}/identities", json={"issuer": issuer, "subject": subject})
+
+
+@identity.command("invite")
+@click.argument("username")
+@shown()
+def invite(username: str) -> Any:
+    """A code, shown once: the person signs in at the provider, then shows it. Hand it over in person."""
+    return call("POST", f"/people/{part(username)}/identities/invite")
+
+
+@identity.command("remove")
+@click.argument("username")
+@click.option("--issuer", required=True)
+@click.option("--subject", required=True)
+@shown()
+def remove_identity(username: str, issuer: str, subject: str) -> Any:
+    """Take an identity away; what the person has open ends."""
+    return call("POST", f"/people/{part(username)}/identities/remove", json={"issuer": issuer, "subject": subject})
 
 
 @person.command("role")

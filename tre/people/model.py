@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, Date, DateTime, ForeignKey, Identity, Index, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Date, DateTime, ForeignKey, Identity, Index, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from tre.store import Base
@@ -36,8 +36,13 @@ class Organisation(Base):
 
 class Person(Base):
     """`sealed_totp` is ciphertext of the secrets server; `totp_counter` the last time step that was used, so that
-    no code works twice. `session_round` counts how often everything that was signed in as this person was ended: the
-    Hub, which holds sessions of its own, ends those of an earlier round.
+    no code works twice. Without a password an account is reached by an identity alone. `session_round` counts how
+    often everything that was signed in as this person was ended: the Hub, which holds sessions of its own, ends those of
+    an earlier round.
+
+    `confirmed_until`: how long an identity provider's word holds for what this person has open, and
+    `confirmation_note` what it said last if that was not yes. None where nothing rests on one. `sign_in_lost`: it said
+    no, and only a new sign-in opens anything again.
     """
 
     __tablename__ = "person"
@@ -46,11 +51,14 @@ class Person(Base):
     username: Mapped[str] = mapped_column(Text, unique=True)
     name: Mapped[str] = mapped_column(Text)
     organisation_slug: Mapped[str] = mapped_column(ForeignKey("organisation.slug"))
-    password_hash: Mapped[str] = mapped_column(Text)
-    sealed_totp: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    sealed_totp: Mapped[str | None] = mapped_column(Text)
     totp_counter: Mapped[int] = mapped_column(BigInteger, default=0)
     session_round: Mapped[int] = mapped_column(BigInteger, default=0)
     active: Mapped[bool] = mapped_column(default=True)
+    confirmed_until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    confirmation_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    sign_in_lost: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
 
     roles: Mapped[list[RoleHeld]] = relationship(back_populates="person", lazy="selectin")
@@ -109,6 +117,40 @@ class SignInFailure(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     username: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class PersonIdentity(Base):
+    """Who somebody is at an identity provider. Issuer and subject, exactly as its tokens spell them, and nothing else:
+    an e-mail address or a user name is given to somebody else one day.
+    """
+
+    __tablename__ = "person_identity"
+    __table_args__ = (UniqueConstraint("issuer", "subject"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    issuer: Mapped[str] = mapped_column(Text)
+    subject: Mapped[str] = mapped_column(Text)
+    linked_by: Mapped[str] = mapped_column(Text)
+    linked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+    person: Mapped[Person] = relationship(lazy="joined")
+
+
+class IdentityInvitation(Base):
+    """One person may link one identity with one code, once. Only the SHA-256 of the code is kept."""
+
+    __tablename__ = "identity_invitation"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    digest: Mapped[str] = mapped_column(Text, unique=True)
+    made_by: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    redeemed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    person: Mapped[Person] = relationship(lazy="joined")
 
 
 class ApiToken(Base):

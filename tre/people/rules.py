@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from tre.audit import Actor
 from tre.errors import Forbidden, InvalidInput
@@ -157,6 +157,29 @@ def standing_obstacles(username: str, standings: Iterable[StandingHeld], today: 
             Obstacle(f"{kind}_expired" if last else f"{kind}_missing", message, f"Record a current {kind}.")
         )
     return obstacles
+
+
+def check_identity(issuer: str, subject: str) -> None:
+    """The exact spelling counts: nothing is trimmed. OpenID Connect Core, section 2: a subject has at most 255
+    characters of ASCII.
+    """
+    if not issuer.startswith(("https://", "http://")) or not _is_visible(issuer, 500):
+        raise InvalidInput("An issuer is an address, spelled as the provider's tokens spell it.", field="issuer")
+    if not _is_visible(subject, 255):
+        raise InvalidInput("A subject is 1 to 255 characters of ASCII without blanks around it.", field="subject")
+
+
+def _is_visible(value: str, longest: int) -> bool:
+    return 0 < len(value) <= longest and value.isascii() and value.isprintable() and value == value.strip()
+
+
+def may_enter(username: str, confirmed_until: datetime | None, note: str, now: datetime) -> list[Obstacle]:
+    """Where an identity provider's word is needed, it must hold now."""
+    if confirmed_until is None or now < confirmed_until:
+        return []
+    why = note or "The identity provider was not asked again."
+    message = f"{username}'s sign-in held until {confirmed_until:%Y-%m-%d %H:%M} UTC. {why}"
+    return [Obstacle("sign_in_lapsed", message, "Sign in again.")]
 
 
 def check_no_conflict(username: str, objects: Collection[str], declared: Collection[str]) -> None:

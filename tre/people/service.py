@@ -33,11 +33,11 @@ _RIGHTS_LOCK = 0x7472655F7274
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Shown once: what the person puts into their authenticator app."""
+    """Shown once: what the person puts into their authenticator app. Empty for an account without a password."""
 
     username: str
-    totp_secret: str
-    totp_uri: str
+    totp_secret: str = ""
+    totp_uri: str = ""
 
 
 def bootstrap(db: Database, sealer: Sealer, *, username: str, name: str, password: str, organisation: str) -> Enrolment:
@@ -71,9 +71,11 @@ def add_organisation(db: Database, actor: Actor, *, slug: str, name: str) -> Non
 
 
 def add_person(
-    db: Database, sealer: Sealer, actor: Actor, *, username: str, name: str, password: str, organisation: str
+    db: Database, sealer: Sealer, actor: Actor, *, username: str, name: str, password: str | None, organisation: str
 ) -> Enrolment:
-    """A person without any role. Raises `Conflict` when the name is taken, `NotFound` for an unknown organisation."""
+    """A person without any role; without a password, one who signs in through an identity provider alone. Raises
+    `Conflict` when the name is taken, `NotFound` for an unknown organisation.
+    """
     with use_case(db, actor, "person.add", f"person:{username}") as case:
         rules.check_role(actor, Role.administrator)
         if not case.session.get(Organisation, organisation):
@@ -86,19 +88,20 @@ def add_person(
 
 
 def _new_person(
-    sealer: Sealer, now: datetime, username: str, name: str, password: str, organisation: str
+    sealer: Sealer, now: datetime, username: str, name: str, password: str | None, organisation: str
 ) -> tuple[Person, Enrolment]:
-    rules.check_username(username)
-    rules.check_password(password, username)
-    secret = passwords.new_totp_secret()
     person = Person(
-        username=username,
+        username=rules.check_username(username),
         name=rules.check_line(name, field="name"),
         organisation_slug=organisation,
-        password_hash=passwords.hash_password(password),
-        sealed_totp=sealer.seal(TOTP_CONTEXT, secret.encode()),
         created_at=now,
     )
+    if password is None:
+        return person, Enrolment(username)
+    rules.check_password(password, username)
+    secret = passwords.new_totp_secret()
+    person.password_hash = passwords.hash_password(password)
+    person.sealed_totp = sealer.seal(TOTP_CONTEXT, secret.encode())
     return person, Enrolment(username, secret, passwords.enrolment_uri(username, secret))
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from tre.audit import Actor, UseCase, use_case
 from tre.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from tre.people import passwords, rules
-from tre.people.model import ApiToken, Person, Role, SignInFailure
+from tre.people.model import ApiToken, Person, PersonIdentity, Role, SignInFailure
 from tre.store import Database
 
 FAILURES_ALLOWED = 5
@@ -52,13 +52,17 @@ class SignedIn:
         return Actor(self.username, self.roles, via)
 
 
-def sign_in(db: Database, sealer: Sealer, *, username: str, password: str, totp: str, via: str) -> SignedIn:
+def sign_in(
+    db: Database, sealer: Sealer, *, username: str, password: str, totp: str, via: str, local_accounts: bool
+) -> SignedIn:
     """Raises `Unauthenticated` (one sentence for every wrong combination), `TooManyAttempts` or `Forbidden`
-    (account ended).
+    (account ended, or one with an identity where `local_accounts` are not kept).
     """
     claimed = username if rules.USERNAME.fullmatch(username) else "(unreadable)"
     with use_case(db, Actor(claimed, via=via), "person.sign_in", f"person:{claimed}") as case:
-        return signed_in(proven(db, case, sealer, password=password, totp=totp))
+        person = proven(db, case, sealer, password=password, totp=totp)
+        _check_local(case, person, local_accounts=local_accounts)
+        return signed_in(person)
 
 
 def proven(db: Database, case: UseCase, sealer: Sealer, *, password: str, totp: str) -> Person:
@@ -96,8 +100,23 @@ def _judge(case: UseCase, sealer: Sealer, *, right: bool, code: str) -> Person:
     return person
 
 
+def _check_local(case: UseCase, person: Person, *, local_accounts: bool) -> None:
+    """After everything else was right, so that nobody learns from it who has an identity. A password that was right
+    stands by itself: what an identity provider said before holds nothing up any more.
+    """
+    linked = select(PersonIdentity.id).where(PersonIdentity.person_id == person.id)
+    if not local_accounts and case.session.scalars(linked).first():
+        raise Forbidden(
+            "This account signs in through the identity provider.",
+            hint="Use its button on the sign-in page; `tre login --browser` in a terminal.",
+            code="identity_only",
+        )
+    if rules.may_enter(person.username, person.confirmed_until, "", case.now):
+        person.confirmed_until, person.confirmation_note, person.sign_in_lost = None, "", False
+
+
 def _step(sealer: Sealer, person: Person | None, code: str, now: datetime) -> int | None:
-    if person is None:
+    if person is None or person.sealed_totp is None:
         sealer.seal(TOTP_CONTEXT, b"nobody has this secret")
         return None
     secret = sealer.unseal(TOTP_CONTEXT, person.sealed_totp).decode()
@@ -129,6 +148,12 @@ def forget_failures(db: Database) -> int:
     with db.transaction() as session:
         old = delete(SignInFailure).where(SignInFailure.at <= db.clock() - FAILURE_WINDOW)
         return len(session.execute(old.returning(SignInFailure.id)).all())
+
+
+def check_confirmed(person: Person, now: datetime) -> None:
+    """Raises `Unauthenticated` where the identity provider's word was needed and does not hold any more."""
+    for lapsed in rules.may_enter(person.username, person.confirmed_until, person.confirmation_note, now):
+        raise Unauthenticated(lapsed.message, hint=lapsed.remedy, code=lapsed.code)
 
 
 def signed_in(person: Person) -> SignedIn:
@@ -167,6 +192,7 @@ def actor_of_token(db: Database, token: str, *, writes: bool) -> Actor:
         held = session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token))).first()
         if held is None or held.revoked_at is not None or held.expires_at <= db.clock() or not held.person.active:
             raise Unauthenticated("The token is unknown, expired or revoked.")
+        check_confirmed(held.person, db.clock())
         actor = signed_in(held.person).actor(held.via)
         if not writes or held.scope == "all":
             return actor

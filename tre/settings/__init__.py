@@ -20,8 +20,10 @@ from tre.errors import InvalidInput
 from tre.settings.cluster import VARIABLE as CLUSTER_VARIABLE
 from tre.settings.cluster import OnCluster, PostgresServer, SecretsServer
 from tre.settings.cluster import load as load_cluster
+from tre.settings.identity import TABLE as PROVIDER_TABLE
+from tre.settings.identity import IdentityProvider, load_provider
 
-__all__ = ["OnCluster", "PostgresServer", "SecretsServer", "Settings", "make_private_folder"]
+__all__ = ["IdentityProvider", "OnCluster", "PostgresServer", "SecretsServer", "Settings", "make_private_folder"]
 DEFAULT_PORT = 8000
 #: Counted from the port for people.
 INTAKE_PORT = 7
@@ -30,7 +32,7 @@ SOCKET_PATH_BYTES = 107
 #: The longest name below the run folder: `intake/<32 hex digits>.sock` and as much again to spare.
 SOCKET_NAME_BYTES = 48
 CONFIG_FILE = "tre.toml"
-KNOWN_KEYS = frozenset({"port", "run"})
+KNOWN_KEYS = frozenset({"port", "run", PROVIDER_TABLE})
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Settings:
     #: The file of a cluster, and what it says; None on one machine.
     cluster_file: Path | None = None
     cluster: OnCluster | None = None
+    #: Where people sign in; None: by password and one-time code alone.
+    identity_provider: IdentityProvider | None = None
 
     def __post_init__(self) -> None:
         check_run_folder(self.run)
@@ -62,7 +66,14 @@ class Settings:
         run = Path(env.get("TRE_RUN") or str(config.get("run") or default_run(state, env))).absolute()
         port = to_port(env.get("TRE_PORT") or config.get("port", DEFAULT_PORT))
         file = Path(env[CLUSTER_VARIABLE]).absolute() if env.get(CLUSTER_VARIABLE) else None
-        return cls(state=state, run=run, port=port, cluster_file=file, cluster=load_cluster(file) if file else None)
+        cluster = load_cluster(file) if file else None
+        provider = cluster.identity_provider if cluster else load_provider(config.get(PROVIDER_TABLE))
+        return cls(state, run, port, cluster_file=file, cluster=cluster, identity_provider=provider)
+
+    @property
+    def local_accounts(self) -> bool:
+        """Whether who has an identity may sign in by password as well."""
+        return self.identity_provider is None or self.identity_provider.local_accounts
 
     def environment(self) -> dict[str, str]:
         """What a child process needs to load the same settings."""

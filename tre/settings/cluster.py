@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from tre.errors import InvalidInput
+from tre.settings.identity import TABLE, IdentityProvider, load_provider
 
 VARIABLE = "TRE_CLUSTER"
 SSL_MODES = frozenset({"disable", "require", "verify-ca", "verify-full"})
@@ -80,12 +81,15 @@ class Hosts:
 
 @dataclass(frozen=True)
 class OnCluster:
-    """The whole file. `projects` are the values of `tre.workspaces.kubernetes.cluster.Cluster`."""
+    """The whole file. Without an identity provider people sign in by password and code. `projects` are the values of
+    `tre.workspaces.kubernetes.cluster.Cluster`.
+    """
 
     state: PostgresServer
     data: PostgresServer
     openbao: SecretsServer
     hosts: Hosts = field(default_factory=Hosts)
+    identity_provider: IdentityProvider | None = None
     projects: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -98,9 +102,10 @@ def load(path: Path) -> OnCluster:
             f"{path} cannot be read: {error}", field=VARIABLE, hint="It names the TOML file of docs/kubernetes.md."
         ) from error
     known = {"state": PostgresServer, "data": PostgresServer, "openbao": SecretsServer, "hosts": Hosts}
-    if unknown := sorted(found.keys() - known.keys() - {"projects"}):
+    if unknown := sorted(found.keys() - known.keys() - {"projects", TABLE}):
         raise InvalidInput(f"{path} has an unknown table {unknown[0]!r}.", field=unknown[0])
     parts: dict[str, Any] = {name: read(kind, found.get(name, {}), name) for name, kind in known.items()}
+    parts[TABLE] = load_provider(found.get(TABLE))
     return OnCluster(**parts, projects=mapping(found.get("projects", {}), "projects"))
 
 

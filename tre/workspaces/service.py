@@ -23,6 +23,7 @@ from tre.credentials import Lease
 from tre.data import grants, snapshots
 from tre.data.sources import Places as DataPlaces
 from tre.errors import Conflict, NotFound, TreError
+from tre.people import identities
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
@@ -78,7 +79,8 @@ def obstacles(session: Session, project: str, username: str, now: datetime) -> l
 def lost(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
     """The gate's part that also ends a workspace that runs. A suspension for traffic only closes its door."""
     today = now.date()
-    return projects.gate(session, project, username, today) + grants.obstacles(session, project, today)
+    signed_in = identities.obstacles(session, username, now)
+    return signed_in + projects.gate(session, project, username, today) + grants.obstacles(session, project, today)
 
 
 def start(db: Database, leases: Leases, places: Places, actor: Actor, project: str) -> LaunchPlan:
