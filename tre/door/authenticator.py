@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
 from jupyterhub.auth import Authenticator
@@ -43,7 +44,11 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
     """The Hub's own handler with a one-time code and our words for a refusal."""
 
     def _render(self, login_error: str | None = None, username: str | None = None, **kwargs: Any) -> Any:
-        return super()._render(login_error=login_error, username=(username or "")[:64], **kwargs)
+        """With the identity provider's button, where there is one."""
+        provider = getattr(self.authenticator, "settings", None)
+        where = urlencode({"next": self.get_argument("next", default="")})
+        shown = {"provider_name": provider.name, "provider_next": where} if provider else {}
+        return super()._render(login_error=login_error, username=(username or "")[:64], **shown, **kwargs)
 
 
 class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]

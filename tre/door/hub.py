@@ -18,6 +18,8 @@ from tre.door.proxy import rules
 
 TEMPLATES = Path(__file__).parent / "templates"
 SIGNED_IN_DAYS = 0.5
+PEOPLE = "tre.door.authenticator.PeopleAuthenticator"
+IDENTITIES = "tre.door.oidc.authenticator.IdentityAuthenticator"
 WEB_CLIENT_ID = "service-tre"
 WEB_REDIRECT = "/tre/oauth_callback"
 
@@ -58,13 +60,16 @@ def page_headers() -> dict[str, str]:
 
 
 def hub_settings(
-    places: Places, *, database_url: str, proxy_password: str, web_secret: str, secure: bool
+    places: Places, *, database_url: str, proxy_password: str, web_secret: str, secure: bool, crypt_key: str = ""
 ) -> dict[str, dict[str, Any]]:
-    """Class → trait → value, as JupyterHub's configuration takes it. `secure`: people come over HTTPS."""
+    """Class → trait → value, as JupyterHub's configuration takes it. `secure`: people come over HTTPS. `crypt_key` is
+    for what an identity provider gives to ask it again with, and only there where one is.
+    """
+    provider = places.settings.identity_provider
     return {
         "JupyterHub": {
             **addresses(places),
-            **ways(on_cluster=places.settings.cluster is not None),
+            **ways(on_cluster=places.settings.cluster is not None, by_identity=provider is not None),
             **pages(secure=secure),
             "db_url": database_url,
             "cookie_secret_file": str(places.secret("hub-cookie")),
@@ -81,8 +86,9 @@ def hub_settings(
             "auth_refresh_age": 10,
             "auth_refresh_strict": True,
             "refresh_pre_spawn": True,
-            "enable_auth_state": False,
+            "enable_auth_state": provider is not None,
         },
+        **({"CryptKeeper": {"keys": [crypt_key]}} if provider else {}),
         "Spawner": {
             "server_token_scopes": SERVER_SCOPES,
             "poll_interval": 5,
@@ -108,12 +114,12 @@ def addresses(places: Places) -> dict[str, str]:
     }
 
 
-def ways(*, on_cluster: bool) -> dict[str, Any]:
+def ways(*, on_cluster: bool, by_identity: bool) -> dict[str, Any]:
     """Ours in place of the Hub's own; workspaces outlive the Hub and a sign-out. On a cluster they are pods, and the
     proxy knows its rules.
     """
     return {
-        "authenticator_class": "tre.door.authenticator.PeopleAuthenticator",
+        "authenticator_class": IDENTITIES if by_identity else PEOPLE,
         "spawner_class": f"tre.door.{'pod_spawner.PodSpawner' if on_cluster else 'spawner.SandboxSpawner'}",
         "proxy_class": "tre.door.fixed_proxy.FixedProxy" if on_cluster else "traefik_file",
         "allow_named_servers": True,

@@ -16,6 +16,7 @@ for kind, traits in hub_settings(
     database_url=read_secret(places.hub_database_url),
     proxy_password="" if places.settings.cluster else read_secret(places.secret("traefik-api.password")),
     web_secret=read_secret(places.secret("tre-web.secret")),
+    crypt_key=read_secret(places.secret("hub-crypt-key")) if places.settings.identity_provider else "",
     secure=os.environ.get("TRE_HTTPS") == "1",
 ).items():
     for name, value in traits.items():

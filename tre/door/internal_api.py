@@ -37,8 +37,27 @@ class InternalApi:
         """{username, name, roles}; raises Unauthenticated or LimitExceeded with words for the person."""
         return whole(await self._ask("POST", "/internal/sign-in", username=username, password=password, totp=totp))
 
+    async def sign_in_identity(self, *, issuer: str, subject: str) -> dict[str, Any]:
+        """The same for whom the identity provider named; raises Forbidden for an identity of nobody."""
+        return whole(await self._ask("POST", "/internal/identities/sign-in", issuer=issuer, subject=subject))
+
+    async def redeem(self, *, code: str, issuer: str, subject: str) -> str:
+        """Links an identity by an invitation; whose account it is. Raises its refusal."""
+        answer = await self._ask("POST", "/internal/identities/redeem", code=code, issuer=issuer, subject=subject)
+        return str(whole(answer)["username"])
+
+    async def sign_in_refused(self, *, code: str, message: str) -> None:
+        """For the record: a sign-in that was not believed here."""
+        await self._ask("POST", "/internal/identities/refused", code=code, message=message)
+
+    async def confirmation(self, username: str, **said: str) -> None:
+        """What the provider said of somebody who is signed in: `issuer`, `subject`, `outcome` (confirmed, away, lost)
+        and `reason`. Raises Forbidden where nothing rests on that (any more).
+        """
+        await self._ask("POST", f"/internal/people/{quote(username, safe='')}/confirmation", **said)
+
     async def person(self, username: str) -> dict[str, Any]:
-        """{active, session_round, roles, projects: [{slug, title, startable, reason}]}; raises NotFound."""
+        """{active, notice, session_round, roles, projects: [{slug, title, startable, reason}]}; raises NotFound."""
         return whole(await self._ask("GET", f"/internal/people/{quote(username, safe='')}"))
 
     async def open_workspace(self, *, username: str, project: str) -> dict[str, Any]:

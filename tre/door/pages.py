@@ -26,9 +26,10 @@ class ProjectsHandler(BaseHandler):  # type: ignore[misc]
 
         user = self.current_user
         try:
-            projects, problem = (await internal_api().person(user.name)).get("projects", []), ""
+            found = await internal_api().person(user.name)
+            projects, problem, notice = found.get("projects", []), "", str(found.get("notice", ""))
         except TreError as error:
-            projects, problem = [], error.message
+            projects, problem, notice = [], error.message, ""
         rows = [row(user, project) for project in projects]
         known = {project["slug"] for project in projects}
         rows += [
@@ -36,8 +37,8 @@ class ProjectsHandler(BaseHandler):  # type: ignore[misc]
             for name, spawner in user.spawners.items()
             if name and spawner.active and name not in known
         ]
-        page = self.render_template("projects.html", rows=rows, problem=problem, xsrf=self.xsrf_token.decode("ascii"))
-        self.finish(await page)
+        shown = {"rows": rows, "problem": problem, "notice": notice}
+        self.finish(await self.render_template("projects.html", **shown, xsrf=self.xsrf_token.decode("ascii")))
 
 
 def row(user: Any, project: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ GENERATED_SECRETS = (
     "guard-admin.token",
     "guard-cookie",
     "hub-cookie",
+    "hub-crypt-key",
     "internal-guard.token",
     "internal-hub.token",
     "internal-intake.token",

@@ -102,7 +102,7 @@ def _judge(case: UseCase, sealer: Sealer, *, right: bool, code: str) -> Person:
 
 def _check_local(case: UseCase, person: Person, *, local_accounts: bool) -> None:
     """After everything else was right, so that nobody learns from it who has an identity. A password that was right
-    stands by itself: what an identity provider said before holds nothing up any more.
+    stands by itself: from now on nothing rests on an identity provider's word.
     """
     linked = select(PersonIdentity.id).where(PersonIdentity.person_id == person.id)
     if not local_accounts and case.session.scalars(linked).first():
@@ -111,8 +111,7 @@ def _check_local(case: UseCase, person: Person, *, local_accounts: bool) -> None
             hint="Use its button on the sign-in page; `tre login --browser` in a terminal.",
             code="identity_only",
         )
-    if rules.may_enter(person.username, person.confirmed_until, "", case.now):
-        person.confirmed_until, person.confirmation_note, person.sign_in_lost = None, "", False
+    person.confirmed_until, person.confirmation_note, person.sign_in_lost = None, "", False
 
 
 def _step(sealer: Sealer, person: Person | None, code: str, now: datetime) -> int | None:
