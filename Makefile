@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 WORKSPACE_ENV := .workspace-env
+IDENTITIES := build/oidc-provider
 BIN := $(VENV)/bin
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 # lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
@@ -23,7 +24,7 @@ CLUSTER_TESTS = $(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/.installed $(WORKSPACE_ENV)/.installed ## make .venv and .workspace-env from the lock files
+install: $(VENV)/.installed $(WORKSPACE_ENV)/.installed $(IDENTITIES)/.installed ## make .venv and .workspace-env from the lock files
 
 $(VENV)/.installed: requirements/build.lock requirements/platform.lock requirements/dev.lock pyproject.toml
 	@echo "installing the platform into $(VENV)"
@@ -38,6 +39,12 @@ $(WORKSPACE_ENV)/.installed: images/workspace/requirements.lock
 	@test -x $(WORKSPACE_ENV)/bin/python || $(PYTHON) -m venv $(WORKSPACE_ENV)
 	@$(WORKSPACE_ENV)/bin/python -m pip $(PIP_INSTALL) -r requirements/build.lock
 	@$(WORKSPACE_ENV)/bin/python -m pip $(PIP_INSTALL) -r images/workspace/requirements.lock
+	@touch $@
+
+# The identity provider of the tests. Without npm its tests say that they did not run.
+$(IDENTITIES)/.installed: tests/door/oidc/provider/package-lock.json
+	@mkdir -p $(IDENTITIES) && cp tests/door/oidc/provider/package.json tests/door/oidc/provider/package-lock.json $(IDENTITIES)
+	@! command -v npm >/dev/null || (cd $(IDENTITIES) && npm ci --silent --ignore-scripts --no-audit --no-fund)
 	@touch $@
 
 demo: install ## the whole journey on real parts, with its refusals; nothing keeps running

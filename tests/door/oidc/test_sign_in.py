@@ -53,7 +53,7 @@ def test_a_person_signs_in_at_the_provider(house: House):
     assert "Your workspaces" in landed.text
     assert house.events("person.sign_in")[-1]["actor"] == "alice"
     # The pages of the control plane ask the Hub, and so are open as well.
-    assert "Signed in as alice" in browser.get("/tre/sign-in").text
+    assert ">alice</a>" in browser.get("/tre/sign-in").text
 
 
 def test_the_way_there_carries_state_nonce_and_challenge(house: House):
