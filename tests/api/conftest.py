@@ -21,7 +21,8 @@ from tre.settings import Settings
 
 # What anybody may call: to sign in, to know that it is up, to verify an export, to read the agreement.
 KEYS = {("GET", "/audit/public-key"), ("GET", "/release-key")}
-OPEN = {("POST", "/sign-in"), ("GET", "/health"), ("GET", "/agreement"), *KEYS}
+TERMINAL = {("POST", "/sign-in/terminal"), ("POST", "/sign-in/terminal/token")}
+OPEN = {("POST", "/sign-in"), *TERMINAL, ("GET", "/health"), ("GET", "/agreement"), *KEYS}
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

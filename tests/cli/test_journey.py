@@ -1,6 +1,7 @@
 """Commands against the real API: signing in and out, looking, deciding, exporting and verifying the record."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Live, Ran, Run
 from tests.fixtures.people import Projects
+from tre.people import terminal
 from tre.people.model import Role
 
 
@@ -54,6 +56,27 @@ def test_a_token_that_was_left_on_another_computer_is_ended_from_here(tre: Run, 
     live.people.clock.advance(minutes=2)
     assert sign_in(tre, live).code == 0
     assert told(tre("person", "sign-out", "zoe", "--json"))["tokens"] == 1
+
+
+def test_a_browser_says_yes_to_a_terminal(
+    tre: Run, live: Live, token_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """The code goes to standard error; here the browser is the person's yes, given while the terminal waits."""
+    asked: list[str] = []
+
+    def meanwhile(seconds: float) -> None:
+        asked.append(capsys.readouterr().err)
+        if len(asked) == 2:
+            code = re.search(r"[A-Z]{4}-[A-Z]{4}", asked[0])
+            assert code
+            terminal.approve(live.people.db, live.people.actor("zoe"), code=code[0])
+
+    monkeypatch.setattr("tre.cli.login.time.sleep", meanwhile)
+    ran = tre("login", "--url", live.url, "--browser", "--json")
+    assert told(ran)["signed_in"] == "zoe"
+    assert f"{live.url}/tre/terminal" in asked[0]
+    assert tre("person", "list").code == 0
+    assert tre("login", "--url", live.url, "--browser", "--username", "zoe").code == 2
 
 
 def test_a_wrong_code_is_told_in_words_and_keeps_nothing(tre: Run, live: Live, token_file: Path):

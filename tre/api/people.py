@@ -10,7 +10,7 @@ from pydantic import Field
 
 from tre.api.auth import CurrentActor, LeavingActor, PlatformHere, bearer
 from tre.api.body import Body, Line, Name, Text
-from tre.people import identities, renewal, rules, service, signin
+from tre.people import identities, renewal, rules, service, signin, terminal
 from tre.people.model import Person, Role, Standing
 
 router = APIRouter(tags=["people"])
@@ -21,6 +21,14 @@ class SignIn(Body):
     password: Line
     totp: Name
     read_only: bool = False
+
+
+class TerminalBody(Body):
+    read_only: bool = False
+
+
+class TerminalSecret(Body):
+    secret: Name
 
 
 class NewOrganisation(Body):
@@ -107,6 +115,20 @@ def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
     scope = "read" if body.read_only else "all"
     token, expires = signin.issue_token(platform.db, who, scope=scope, via="cli")
     return {"token": token, "expires_at": expires, "username": who.username, "roles": sorted(who.roles), "scope": scope}
+
+
+@router.post("/sign-in/terminal", status_code=201)
+def begin_at_terminal(body: TerminalBody, platform: PlatformHere) -> dict[str, Any]:
+    """For a terminal without a browser: its code is typed into `/tre/terminal` by whoever is signed in there."""
+    begun = terminal.begin(platform.db, scope="read" if body.read_only else "all")
+    return {"code": begun.code, "secret": begun.secret, "page": "/tre/terminal", "expires_at": begun.expires}
+
+
+@router.post("/sign-in/terminal/token")
+def take_at_terminal(body: TerminalSecret, platform: PlatformHere) -> dict[str, Any]:
+    """409 with the code `pending` until then."""
+    token, expires, who = terminal.take(platform.db, secret=body.secret)
+    return {"token": token, "expires_at": expires, "username": who.username, "roles": sorted(who.roles)}
 
 
 @router.post("/sign-out")

@@ -153,6 +153,19 @@ class IdentityInvitation(Base):
     person: Mapped[Person] = relationship(lazy="joined")
 
 
+class TerminalSignIn(Base):
+    """A terminal that waits for its owner to say yes in a browser; gone once it took its token."""
+
+    __tablename__ = "terminal_sign_in"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    digest: Mapped[str] = mapped_column(Text, unique=True)
+    code: Mapped[str] = mapped_column(Text, unique=True)
+    scope: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+
+
 class ApiToken(Base):
     """Only the SHA-256 of a token is kept. `scope` is "all" or "read"."""
 

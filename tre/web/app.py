@@ -26,6 +26,7 @@ from tre.web import (
     requests,
     review,
     sign_in,
+    terminal,
     workspaces,
 )
 from tre.web.headers import Headers
@@ -38,6 +39,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     home.router,
     password.router,
     sign_in.router,
+    terminal.router,
     register.router,
     workspaces.router,
     datasets.router,

@@ -125,6 +125,7 @@ DONE: dict[str, str] = {
     "refused": "The project is refused. The team sees the reason and what would change it.",
     "suspended": "The project is suspended. Running workspaces end within seconds.",
     "closed": "The project is closed for ever.",
+    "terminal": "The terminal is signed in as you. `tre logout` there, or `tre logout --all` anywhere, ends it.",
     "agreed": "You accepted the agreement.",
     "granted": "The grant is given. Its extract is queued.",
     "queued": "The extract is queued again.",

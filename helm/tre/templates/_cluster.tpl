@@ -22,6 +22,27 @@ api = "tre-api"
 hub = "tre-hub"
 guard = "tre-guard"
 intake = {{ include "tre.intakeName" . | quote }}
+{{- with .Values.oidc }}
+{{- if .issuer }}
+
+[identity_provider]
+issuer = {{ .issuer | quote }}
+client_id = {{ .clientId | quote }}
+url = {{ $.Values.url | quote }}
+name = {{ .name | quote }}
+scopes = {{ .scopes | toJson }}
+prompt = {{ .prompt | quote }}
+algorithms = {{ .algorithms | toJson }}
+amr = {{ .amr | toJson }}
+acr = {{ .acr | toJson }}
+refresh_seconds = {{ .refreshSeconds | int64 }}
+grace_seconds = {{ .graceSeconds | int64 }}
+local_accounts = {{ .localAccounts }}
+{{- if .ca }}
+ca = "/etc/tre/ca/oidc/ca.pem"
+{{- end }}
+{{- end }}
+{{- end }}
 
 [projects]
 control_namespace = {{ $space | quote }}

@@ -27,7 +27,8 @@ hub:
   image: hub
   ports: {hub: 8001}
   ready: {httpGet: {path: /hub/health, port: 8001}}
-  door: [internal-hub.token, guard-admin.token, hub-cookie, tre-web.secret]
+  door: [internal-hub.token, guard-admin.token, hub-cookie, tre-web.secret{{ if .Values.oidc.issuer }}, hub-crypt-key{{ end }}]
+  oidc: true
   logins: [hub-database.url]
   apiServer: true
   single: true

@@ -63,6 +63,9 @@ containers:
       {{- if $values.postgresql.ca }}
       - {name: ca-postgresql, mountPath: /etc/tre/ca/postgresql, readOnly: true}
       {{- end }}
+      {{- if and $row.oidc $values.oidc.issuer $values.oidc.ca }}
+      - {name: ca-oidc, mountPath: /etc/tre/ca/oidc, readOnly: true}
+      {{- end }}
       {{- if $row.openbao }}
       - {name: openbao, mountPath: /var/run/secrets/tre/openbao, readOnly: true}
       {{- if or $values.small.enabled $values.openbao.ca }}
@@ -91,6 +94,12 @@ volumes:
               - {key: {{ . }}, path: {{ . }}}
               {{- end }}
         {{- end }}
+        {{- if and $row.oidc $values.oidc.issuer }}
+        - secret:
+            name: {{ $values.oidc.clientSecret }}
+            items:
+              - {key: oidc-client.secret, path: oidc-client.secret}
+        {{- end }}
   - name: state
     emptyDir: {medium: Memory, sizeLimit: 64Mi}
   - name: run
@@ -104,6 +113,10 @@ volumes:
   {{- if $values.postgresql.ca }}
   - name: ca-postgresql
     configMap: {name: {{ $values.postgresql.ca }}}
+  {{- end }}
+  {{- if and $row.oidc $values.oidc.issuer $values.oidc.ca }}
+  - name: ca-oidc
+    configMap: {name: {{ $values.oidc.ca }}}
   {{- end }}
   {{- if $row.openbao }}
   - name: openbao

@@ -28,6 +28,7 @@ SERVERS: set[Line] = {
     *((part, *DATA) for part in ("api", "worker")),
     *((part, *OPENBAO) for part in ("api", "worker", "controller")),
 }
+PROVIDER: Line = ("hub", "10.0.5.10/32", 443)
 INSIDE = {STATE: ("postgres-state", 5432), DATA: ("postgres-data", 5432), OPENBAO: ("openbao", 8200)}
 #: Who looks up names.
 ASKING = {"api", "controller", "guard", "hub", "intake", "migrate", "proxy", "test", "worker"}
@@ -37,7 +38,7 @@ def test_the_whole_table(rendered: list[Object], profile: str) -> None:
     small = profile == "small"
     within = {(one, *INSIDE[server, port]) for one, server, port in SERVERS} | {("openbao", "postgres-data", 5432)}
     coming = PARTS | COMING | (within | {("projects", "postgres-data", 5432)} if small else set())
-    going = PARTS | GOING | (within | {("openbao", "10.0.0.1/32", 6443)} if small else SERVERS)
+    going = PARTS | GOING | (within | {("openbao", "10.0.0.1/32", 6443)} if small else SERVERS | {PROVIDER})
     going |= {(part, "kube-system/kube-dns", 53) for part in ASKING | ({"openbao"} if small else set())}
     assert table([each for each in policies(rendered) if each["spec"]["podSelector"]]) == (coming, going)
 

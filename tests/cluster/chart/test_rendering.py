@@ -13,12 +13,19 @@ import yaml
 from tests.workspaces.kubernetes.house import check_schema
 from tre.door.places import Places
 from tre.door.proxy import HEADERS, traefik_static
-from tre.settings import Settings
+from tre.settings import IdentityProvider, Settings
 from tre.settings.cluster import load
 from tre.stack.cluster import PROCESSES
 
 from .rendering import CHART, OUTSIDE, PROFILES, Object, helm, named, of_kind, pods, render
 
+PROVIDER = IdentityProvider(
+    issuer="https://id.example/realms/uni",
+    client_id="tre",
+    url="https://tre.example",
+    amr=("mfa",),
+    ca="/etc/tre/ca/oidc/ca.pem",
+)
 REFERENCE = re.compile(r"[a-z0-9][a-z0-9./-]*:[0-9a-z.]+")
 
 
@@ -92,7 +99,7 @@ def test_the_controller_reads_no_secret_and_runs_nothing_inside(rendered: list[O
     assert not [rule for rule in rules if any("/" in resource for resource in rule["resources"])]
 
 
-def test_each_part_has_the_secrets_of_its_own(rendered: list[Object]) -> None:
+def test_each_part_has_the_secrets_of_its_own(rendered: list[Object], profile: str) -> None:
     found = {}
     for name, spec in pods(rendered).items():
         for volume in spec.get("volumes", ()):
@@ -111,7 +118,10 @@ def test_each_part_has_the_secrets_of_its_own(rendered: list[Object]) -> None:
         ],
         "controller": ["state-tre_app.pgpass"],
         "guard": ["guard-admin.token", "guard-cookie", "internal-guard.token"],
-        "hub": ["guard-admin.token", "hub-cookie", "hub-database.url", "internal-hub.token", "tre-web.secret"],
+        "hub": sorted(
+            ["guard-admin.token", "hub-cookie", "hub-database.url", "internal-hub.token", "tre-web.secret"]
+            + (["hub-crypt-key", "oidc-client.secret"] if profile == "outside" else [])
+        ),
         "intake": ["internal-intake.token"],
         "migrate": ["state-tre_owner.pgpass"],
         "worker": ["data-tre_admin.pgpass", "state-tre_app.pgpass"],
@@ -127,13 +137,27 @@ def test_every_process_of_a_cluster_has_its_pod(rendered: list[Object]) -> None:
     assert started == PROCESSES.keys()
 
 
-def test_the_file_that_processes_read_is_one_that_they_take(rendered: list[Object], tmp_path: Path) -> None:
+def test_the_file_that_processes_read_is_one_that_they_take(
+    rendered: list[Object], profile: str, tmp_path: Path
+) -> None:
     for name in ("tre-cluster", "tre-migrate"):
         file = tmp_path / f"{name}.toml"
         file.write_text(named(rendered, "ConfigMap", name)["data"]["cluster.toml"])
         found = load(file)
         assert found.projects["control_namespace"] == "tre-system"
+        assert found.identity_provider == (PROVIDER if profile == "outside" else None)
         assert found.hosts.intake == "tre-intake.tre-system.svc.cluster.local"
+
+
+def test_the_identity_providers_authority_is_the_hubs_alone(rendered: list[Object], profile: str) -> None:
+    """What the hub's file names is mounted where it says."""
+    holders = {
+        name: mount["mountPath"]
+        for name, spec in pods(rendered).items()
+        for mount in spec["containers"][0].get("volumeMounts", ())
+        if mount["name"] == "ca-oidc"
+    }
+    assert holders == ({"tre-hub": PROVIDER.ca.removesuffix("/ca.pem")} if profile == "outside" else {})
 
 
 def test_the_proxy_is_configured_as_the_embedded_one(rendered: list[Object]) -> None:

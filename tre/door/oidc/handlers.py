@@ -146,7 +146,8 @@ class InvitationHandler(BaseHandler):  # type: ignore[misc]
             await ask_invitation(self, unknown, f"{error.message} {error.hint}".strip())
             return
         self.clear_cookie(INVITATION_COOKIE, path=INVITATION_PATH)
-        self.redirect("/hub/oauth_login")
+        # By a link: a form of ours may not lead to another site, and browsers count its redirects as the form's.
+        self.finish(await self.render_template("linked.html", provider_name=self.authenticator.settings.name))
 
 
 async def ask_invitation(handler: Any, unknown: Unknown, problem: str = "") -> None:

@@ -1,5 +1,5 @@
 """People who sign in through an identity provider: who they are there, invitations, and until when its word holds. An
-account may be without a password.
+account may be without a password. And terminals that wait for their owner to say yes in a browser.
 """
 
 import sqlalchemy as sa
@@ -44,10 +44,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name="uq_identity_invitation_digest"),
     )
     op.create_index("ix_identity_invitation_person_id", "identity_invitation", ["person_id"])
+    op.create_table(
+        "terminal_sign_in",
+        sa.Column("id", sa.BigInteger, sa.Identity(), nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("code", sa.Text, nullable=False),
+        sa.Column("scope", sa.Text, nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("person_id", sa.BigInteger),
+        sa.PrimaryKeyConstraint("id", name="pk_terminal_sign_in"),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name="fk_terminal_sign_in_person_id_person"),
+        sa.UniqueConstraint("digest", name="uq_terminal_sign_in_digest"),
+        sa.UniqueConstraint("code", name="uq_terminal_sign_in_code"),
+    )
 
 
 def downgrade() -> None:
     """Only while every account has a password: an account without one has nowhere to go."""
+    op.drop_table("terminal_sign_in")
     op.drop_table("identity_invitation")
     op.drop_table("person_identity")
     op.drop_column("person", "sign_in_lost")
