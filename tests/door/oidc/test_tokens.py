@@ -77,7 +77,7 @@ def test_the_second_factor_by_class_is_exact():
         {"keys": [{**jwk(KEY), "use": "enc"}]},
         {"keys": [{"kty": "oct", "k": "c2VjcmV0", "kid": "k1"}]},
         {"keys": [jwk(KEY, alg="PS256")]},
-        {"keys": [jwk(OTHER_KEY), jwk(KEY)]},
+        {"keys": [jwk(KEY), jwk(OTHER_KEY)]},
     ],
     ids=lambda keys: str(keys)[:40],
 )

@@ -144,7 +144,7 @@ class Provider:
             ):
                 text = await bounded(response.content)
                 status = response.status
-            answer = json.loads(text) if text else {}
+            answer = json.loads(text) if text and status < 500 else {}
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"The identity provider does not answer ({type(error).__name__}).") from None
         except ValueError:
