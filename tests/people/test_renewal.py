@@ -42,11 +42,15 @@ def renewed(people: People, actor: Actor, username: str, *, password: str = NEW,
 
 
 def signed_in(people: People, username: str, password: str, code: str) -> SignedIn:
-    return sign_in(people.db, people.sealer, username=username, password=password, totp=code, via="web")
+    return sign_in(
+        people.db, people.sealer, username=username, password=password, totp=code, via="web", local_accounts=False
+    )
 
 
 def token(people: People, username: str = "bob") -> str:
-    return issue_token(people.db, SignedIn(username, username, frozenset()), scope="all", via="web")[0]
+    return issue_token(
+        people.db, SignedIn(username, username, frozenset()), scope="all", via="web", local_accounts=False
+    )[0]
 
 
 def living(people: People, held: str) -> bool:

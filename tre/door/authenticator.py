@@ -71,7 +71,10 @@ class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
             found = await internal_api().sign_in(**fields)
         except TreError as error:
             raise refused(error.http_status, f"{error.message} {error.hint}".strip()) from error
-        name = str(found["username"])
+        return await self.admit(handler, str(found["username"]))
+
+    async def admit(self, handler: Any, name: str) -> dict[str, Any]:
+        """Whom the control plane knows, as the Hub's user, in the round of now."""
         if not NAME.fullmatch(name):
             raise refused(403, "This account's name cannot be used here.")
         if user := handler.find_user(name):

@@ -32,6 +32,7 @@ INVITATION_REFUSED = "This invitation is unknown, used, or too old."
 def add_identity(db: Database, actor: Actor, *, username: str, issuer: str, subject: str) -> None:
     with use_case(db, actor, "identity.add", f"person:{username}") as case:
         rules.check_role(actor, Role.administrator)
+        service.check_still_administrator(case)
         _link(case, service.get_person(case.session, username), issuer, subject)
 
 
@@ -39,6 +40,7 @@ def remove_identity(db: Database, actor: Actor, *, username: str, issuer: str, s
     """Whatever the person has open ends with it: nobody can tell which of it came by this identity."""
     with use_case(db, actor, "identity.remove", f"person:{username}") as case:
         rules.check_role(actor, Role.administrator)
+        service.check_still_administrator(case)
         found = find(case.session, issuer, subject)
         if found is None or found.person.username != username:
             raise NotFound(f"{username} has no such identity.", field="subject")
@@ -54,6 +56,7 @@ def invite(db: Database, actor: Actor, *, username: str) -> tuple[str, datetime]
     code = secrets.token_urlsafe(24)
     with use_case(db, actor, "identity.invite", f"person:{username}") as case:
         rules.check_role(actor, Role.administrator)
+        service.check_still_administrator(case)
         person = service.get_person(case.session, username)
         _check_active(person)
         for earlier in case.session.scalars(_open_invitations(case.now).where(Person.id == person.id)):

@@ -37,8 +37,8 @@ class Organisation(Base):
 class Person(Base):
     """`sealed_totp` is ciphertext of the secrets server; `totp_counter` the last time step that was used, so that
     no code works twice. Without a password an account is reached by an identity alone. `session_round` counts how
-    often everything that was signed in as this person was ended: the Hub, which holds sessions of its own, ends those of
-    an earlier round.
+    often everything that was signed in as this person was ended: the Hub, which holds sessions of its own, ends those
+    of an earlier round.
 
     `confirmed_until`: how long an identity provider's word holds for what this person has open, and
     `confirmation_note` what it said last if that was not yes. None where nothing rests on one. `sign_in_lost`: it said

@@ -43,14 +43,16 @@ def test_every_bad_token_is_refused_for_its_own_reason(name: str, make: Callable
         {"azp": "tre"},
         {"at_hash": None},
         {"amr": None, "acr": "urn:mfa"},
-        {"exp": now(-10)},
-        {"iat": now(10)},
+        {"exp": -10},
+        {"iat": 10},
         {"email": "bob@uni.example", "groups": ["administrator"]},
     ],
     ids=str,
 )
 def test_a_right_token_names_its_subject(changes: dict[str, Any]):
-    assert judge(signed(good(ISSUER, NONCE, **changes))) == "s-alice"
+    """Seconds from now, where they are a time; clocks may differ a little."""
+    made = {name: now(value) if name in ("exp", "iat") else value for name, value in changes.items()}
+    assert judge(signed(good(ISSUER, NONCE, **made))) == "s-alice"
 
 
 def test_an_elliptic_key_signs_as_well():

@@ -13,7 +13,7 @@ from typing import Any
 from jupyterhub.utils import url_path_join
 from oauthenticator.generic import GenericOAuthenticator
 
-from tre.door.authenticator import NAME, PeopleAuthenticator, internal_api, refused
+from tre.door.authenticator import PeopleAuthenticator, internal_api, refused
 from tre.door.internal_api import read_secret
 from tre.door.oidc.handlers import BeginHandler, CallbackHandler, InvitationHandler, Unknown, record
 from tre.door.oidc.provider import Granted, Provider
@@ -65,10 +65,8 @@ class IdentityAuthenticator(PeopleAuthenticator, GenericOAuthenticator):  # type
             if error.error_code == "identity_unknown":
                 raise Unknown(issuer, granted.subject) from None
             raise refused(error.http_status, f"{error.message} {error.hint}".strip()) from error
-        name = str(found["username"])
-        if not NAME.fullmatch(name):
-            raise refused(403, "This account's name cannot be used here.")
-        return {"name": name, "admin": False, "auth_state": confidential(issuer, granted, time.time())}
+        model = await self.admit(handler, str(found["username"]))
+        return {**model, "auth_state": confidential(issuer, granted, time.time())}
 
     async def _exchange(self, code: str, verifier: str, nonce: str) -> Granted:
         """Every refusal is put on record before the person reads it."""

@@ -2,8 +2,7 @@
 
 Decides when to ask and what to keep: the newest refresh token, encrypted by the Hub; none once the provider said no, or
 the control plane knows nothing of it, or nothing was seen of the person for a day. The answer goes to the control
-plane, which ends sessions and workspaces; here the Hub's own sessions end. A Hub that is down confirms nobody: what it
-confirmed before lapses by itself.
+plane, which ends sessions and workspaces. A Hub that is down confirms nobody: what it confirmed lapses by itself.
 """
 
 from __future__ import annotations
@@ -92,9 +91,11 @@ class Watch:
         return bool(await user.get_auth_state() == state)
 
     async def _lost(self, user: Any, state: dict[str, Any], reason: str) -> None:
-        """First the control plane; what it did not hear is asked and said again."""
+        """The control plane ends sessions, and the Hub's with them (`tre.door.rounds`). What it did not hear is asked
+        and said again.
+        """
         if await self._tell(user, state, "lost", reason):
-            await forget(self._app.db, user)
+            await user.save_auth_state(None)
 
     async def _tell(self, user: Any, state: dict[str, Any], outcome: str, reason: str) -> bool:
         said = {"issuer": state["issuer"], "subject": state["subject"], "outcome": outcome, "reason": reason}
@@ -112,12 +113,3 @@ class Watch:
         seen = user.orm_user.last_activity
         running = any(spawner.active for spawner in user.spawners.values())
         return not running and (seen is None or utcnow(with_tz=False) - seen > UNSEEN)
-
-
-async def forget(db: Any, user: Any) -> None:
-    """Every cookie and every token that a sign-in brought ends, in the guard too."""
-    await user.save_auth_state(None)
-    user.orm_user.cookie_id = orm.new_token()
-    for token in db.query(orm.APIToken).filter(orm.APIToken.user_id == user.id, orm.APIToken.session_id.is_not(None)):
-        db.delete(token)
-    db.commit()
