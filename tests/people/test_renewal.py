@@ -48,9 +48,7 @@ def signed_in(people: People, username: str, password: str, code: str) -> Signed
 
 
 def token(people: People, username: str = "bob") -> str:
-    return issue_token(
-        people.db, SignedIn(username, username, frozenset()), scope="all", via="web", local_accounts=False
-    )[0]
+    return issue_token(people.db, SignedIn(username, username, frozenset()), scope="all", via="web")[0]
 
 
 def living(people: People, held: str) -> bool:

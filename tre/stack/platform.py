@@ -18,10 +18,12 @@ import httpx
 
 from tre.credentials import Secrets
 from tre.credentials.files import write_secret
+from tre.door.internal_api import read_secret
 from tre.door.places import ROOT, Places
 from tre.door.proxy import write_traefik_static
 from tre.errors import Conflict
 from tre.settings import Settings
+from tre.settings.identity import SECRET_FILE
 from tre.stack import databases, openbao, postgres, status
 from tre.stack.part import Part, environment
 from tre.stack.status import PartStatus
@@ -160,9 +162,11 @@ def provision_secrets(settings: Settings) -> None:
 
 
 def prepare_folders(settings: Settings) -> None:
-    """Folders and random secrets of all rooms, before anything starts."""
+    """Folders and random secrets of all rooms, before anything starts; and the one secret that nobody here can make."""
     places = Places(settings)
     places.prepare()
+    if settings.identity_provider:
+        read_secret(places.secret(SECRET_FILE))
     # No password in it: the driver takes it from the role's password file.
     write_secret(places.hub_database_url, settings.state_url("tre_hub", "tre_hub"))
 
