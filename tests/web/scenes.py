@@ -41,6 +41,8 @@ def furnish_story(site: Site, folder: Path) -> Pages:
         "home-custodian": ("carol", "/tre/", []),
         "me": ("rita", "/tre/me", []),
         "password": ("rita", "/tre/me/password", []),
+        "terminal": ("rita", "/tre/terminal", []),
+        "terminal-errors": ("rita", "/tre/terminal", ["main button[type=submit]"]),
         "password-errors": ("rita", "/tre/me/password", ["main button[type=submit]"]),
         "projects": ("ada", "/tre/projects", []),
         "project": ("rita", "/tre/projects/care-costs", []),

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.fixtures.people import PASSWORD
 from tests.web.site import Page, Site, Visitor
 from tre.audit.service import events
-from tre.errors import Forbidden, Unauthenticated
+from tre.errors import Conflict, Forbidden, Unauthenticated
 from tre.people import service as people
+from tre.people import terminal
 from tre.people.model import Role
 from tre.projects.service import get
 from tre.web.app import ROUTERS
@@ -311,3 +312,19 @@ def test_an_unexpected_error_tells_nothing(site: Site, monkeypatch: pytest.Monke
     assert (page.status, page.heading) == (500, "Something went wrong")
     assert "a secret" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_a_terminal_is_let_in_by_its_owners_own_form_alone(care: Site):
+    """A link, another's form, or an address with the code in it let nobody in."""
+    begun = terminal.begin(care.platform.db, scope="all")
+    rita = care.visitor("rita")
+    page = rita.open(f"/tre/terminal?code={begun.code}")
+    assert begun.code not in page.text
+    assert rita.post("/tre/terminal", {"code": begun.code}).status == 403
+    assert rita.post("/tre/terminal", {"code": begun.code, "csrf": "x" * 64}).status == 403
+    wrong = rita.submit(page, code="BBBB-BBBB")
+    assert (wrong.status, list(wrong.problems.values())) == (422, ["code"])
+    with pytest.raises(Conflict):
+        terminal.take(care.platform.db, secret=begun.secret)
+    assert rita.submit(page, code=begun.code).status == 303
+    assert terminal.take(care.platform.db, secret=begun.secret)[2].username == "rita"

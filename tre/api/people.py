@@ -167,6 +167,8 @@ def person(username: str, platform: PlatformHere, actor: CurrentActor) -> dict[s
 @router.post("/people", status_code=201)
 def add_person(body: NewPerson, platform: PlatformHere, actor: CurrentActor) -> dict[str, Any]:
     enrolment = service.add_person(platform.db, platform.sealer, actor, **body.model_dump())
+    if body.password is None:
+        return {"username": enrolment.username}
     return {"username": enrolment.username, "totp_secret": enrolment.totp_secret, "totp_uri": enrolment.totp_uri}
 
 
