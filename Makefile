@@ -24,7 +24,7 @@ CLUSTER_TESTS = $(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(VENV)/.installed $(WORKSPACE_ENV)/.installed $(IDENTITIES)/.installed ## make .venv and .workspace-env from the lock files
+install: $(VENV)/.installed $(WORKSPACE_ENV)/.installed ## make .venv and .workspace-env from the lock files
 
 $(VENV)/.installed: requirements/build.lock requirements/platform.lock requirements/dev.lock pyproject.toml
 	@echo "installing the platform into $(VENV)"
@@ -53,16 +53,16 @@ demo: install ## the whole journey on real parts, with its refusals; nothing kee
 up: install ## the platform with the demo's people and data; Ctrl-C stops it
 	@$(BIN)/tre up --demo
 
-test: install ## the whole suite on real parts
+test: install $(IDENTITIES)/.installed ## the whole suite on real parts
 	@rm -f build/suite-passed
 	@$(ORDINARY) $(BIN)/python -m pytest -q && touch build/suite-passed
 	@$(AS_ROOT)
 
-test-failed: install ## only what failed last time
+test-failed: install $(IDENTITIES)/.installed ## only what failed last time
 	@test -e build/suite-passed || $(ORDINARY) $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 	@$(AS_ROOT)
 
-test-long: install ## the same with fuzzing, killing and filling at their full counts
+test-long: install $(IDENTITIES)/.installed ## the same with fuzzing, killing and filling at their full counts
 	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q
 
 cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time
