@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tre.door.guard.admin import admin_app
 from tre.door.guard.app import Guard
-from tre.door.guard.front import FrontServer
+from tre.door.guard.front import Front
 from tre.door.guard.hub import Hub
 from tre.door.guard.keeper import Keeper, Rhythm
 from tre.door.guard.table import Workspaces
@@ -31,14 +31,13 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     workspaces = Workspaces(places, api, cookie_secret)
     workspaces.load()
     guard = Guard(workspaces, places.lab_settings)
-    front = web.ServerRunner(FrontServer(guard.handle))
+    front = Front(guard.handle)
     token = read_secret(places.secret("guard-admin.token")) if places.settings.cluster else ""
     back = web.AppRunner(admin_app(workspaces, token), access_log=None)
-    await front.setup()
     await back.setup()
     keeper = asyncio.create_task(Keeper(workspaces.all, hub, api, rhythm).run())
     try:
-        await web.TCPSite(front, places.listen, places.guard_port, shutdown_timeout=2).start()
+        await front.listen(places.listen, places.guard_port)
         if places.settings.cluster:
             await web.TCPSite(back, places.listen, places.guard_admin_port).start()
         else:
@@ -50,7 +49,7 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
         for workspace in workspaces.all():
             workspace.end_sockets("The guard is restarting; your kernel goes on.")
             await workspace.meter.report()
-        await front.cleanup()
+        await front.close()
         await back.cleanup()
         await hub.close()
         await api.close()

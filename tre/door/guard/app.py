@@ -15,14 +15,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import jupyterhub
-from aiohttp import web
 
 from tre.door.guard import paths
+from tre.door.guard.body import BodyLost
 from tre.door.guard.channels import open_channels, open_silence
-from tre.door.guard.forward import API_HEADERS, body_length, forward
-from tre.door.guard.headers import api_headers, is_host, page_headers, refusal_headers, static_headers
+from tre.door.guard.files import file_answer
+from tre.door.guard.forward import API_HEADERS, body_length, forward, read_body
+from tre.door.guard.headers import is_host, page_headers, refusal_headers
 from tre.door.guard.lab import LabFiles, page_config
 from tre.door.guard.lab_settings import MAX_FILE_BYTES, LabSettings
+from tre.door.guard.messages import Answer, Request, lines
 from tre.door.guard.paths import Admitted, Kind, MethodRefused, PathRefused
 from tre.door.guard.signin import redirect, scheme
 from tre.door.guard.table import Workspaces
@@ -43,47 +45,47 @@ class Guard:
         self._settings = LabSettings(self._lab.root, settings_folder)
         self._pages = 0
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: Request) -> Answer | None:
         """Answer one request; the only errors that leave are of connections that are gone."""
         admitted = None
         try:
             workspace, admitted = self._admit(request)
             return await self._answer(request, workspace, admitted)
         except PathRefused as refused:
-            log.info("refused path %.200r: %s", request.raw_path, refused)
+            log.info("refused path %.200r: %s", request.target, refused)
             return refusal(request, 404, "There is nothing at this address.")
         except MethodRefused:
             return refusal(request, 405, "This address does not take that method.")
         except WorkspaceClosed as closed:
             return refusal(request, 403, str(closed))
         except TreError as error:
-            log.info("refused %s %.200r: %s", request.method, request.raw_path, error.message)
+            log.info("refused %s %.200r: %s", request.method, request.target, error.message)
             return refusal(request, error.http_status, " ".join(filter(None, (error.message, error.hint))))
-        except (TimeoutError, asyncio.IncompleteReadError):
+        except BodyLost:
             return refusal(request, 400, "The request was not sent to its end.")
-        except (ConnectionError, asyncio.CancelledError, web.HTTPException):
+        except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:
             log.exception("failed on %s for %s", request.method, admitted.kind if admitted else "no rule")
             return refusal(request, 500, "The guard failed on this request.")
 
-    def _admit(self, request: web.BaseRequest) -> tuple[Workspace, Admitted]:
-        raw_path, raw_query = paths.split_target(request.raw_path)
+    def _admit(self, request: Request) -> tuple[Workspace, Admitted]:
+        raw_path, raw_query = paths.split_target(request.target)
         base_url, rest = paths.split_base(paths.clean(raw_path))
-        if not is_host(request.headers.get("Host", "")):
+        if not is_host(request.header(b"host")):
             raise InvalidInput("no plain host name", field="Host")
         workspace = self._workspaces.find(base_url)
         if workspace is None:
             raise PathRefused("no such workspace")
         return workspace, paths.admit(request.method, rest, raw_query)
 
-    async def _answer(self, request: web.BaseRequest, workspace: Workspace, admitted: Admitted) -> web.StreamResponse:
+    async def _answer(self, request: Request, workspace: Workspace, admitted: Admitted) -> Answer | None:
         if admitted.kind is Kind.READY:
             return ready()
         if admitted.kind is Kind.CALLBACK:
             return await workspace.signin.finish(request, dict(admitted.query))
         try:
-            token, session_id = workspace.signin.token(request.headers.get("Cookie", ""))
+            token, session_id = workspace.signin.token(request.header(b"cookie"))
             await workspace.signin.check_owner(token, session_id)
         except Unauthenticated:
             if admitted.kind in PAGES and request.method == "GET":
@@ -91,18 +93,18 @@ class Guard:
             raise Forbidden("sign in first: open the workspace's page") from None
         check_sender(request, workspace, admitted, token)
         if admitted.kind is Kind.CHANNELS:
-            return await open_channels(request, admitted, workspace, token, session_id)
+            await open_channels(request, admitted, workspace, token, session_id)
+            return None
         if admitted.kind is Kind.SILENCE:
-            return await open_silence(request, workspace, token, session_id)
+            await open_silence(request, workspace, token, session_id)
+            return None
         if admitted.kind is Kind.UPSTREAM:
             if request.method != "GET":
                 workspace.touch()
             return await forward(request, admitted, workspace)
         return await self._own(request, workspace, admitted, token)
 
-    async def _own(
-        self, request: web.BaseRequest, workspace: Workspace, admitted: Admitted, token: str
-    ) -> web.StreamResponse:
+    async def _own(self, request: Request, workspace: Workspace, admitted: Admitted, token: str) -> Answer | None:
         """What the guard answers itself."""
         route = workspace.route
         if admitted.kind is Kind.START:
@@ -110,21 +112,19 @@ class Guard:
         if admitted.kind is Kind.PAGE:
             return self._page(request, workspace, admitted, token)
         if admitted.kind is Kind.STATIC:
-            return self._static(request, workspace, admitted)
+            return await self._static(request, workspace, admitted)
         if admitted.kind is Kind.ME:
             return data(me(route.user))
         if admitted.kind is Kind.NONE:
             return data({})
         length = body_length(request, MAX_FILE_BYTES)
-        body = await request.content.readexactly(length) if length else b""
+        body = await read_body(request, length) if length else b""
         status, answer = await asyncio.to_thread(
             self._settings.answer, route, request.method, admitted.path, dict(admitted.query), body
         )
-        return web.Response(status=status, body=answer, headers=API_HEADERS)
+        return Answer(status, API_HEADERS, answer)
 
-    def _page(
-        self, request: web.BaseRequest, workspace: Workspace, admitted: Admitted, token: str
-    ) -> web.StreamResponse:
+    def _page(self, request: Request, workspace: Workspace, admitted: Admitted, token: str) -> Answer | None:
         route = workspace.route
         workspace.touch()
         self._pages += 1
@@ -135,49 +135,39 @@ class Guard:
             path=admitted.path,
             store_id=self._pages,
         )
-        headers = page_headers(scheme=scheme(request), host=request.headers["Host"], base_url=route.base_url)
-        response = web.Response(body=self._lab.index(config, route.base_url).encode(), headers=headers)
-        workspace.signin.set_xsrf(response, request, token)
-        return response
+        headers = page_headers(scheme=scheme(request), host=request.header(b"host"), base_url=route.base_url)
+        head = lines(headers) + workspace.signin.xsrf_cookie(request, token)
+        return Answer(200, head, self._lab.index(config, route.base_url).encode())
 
-    def _static(self, request: web.BaseRequest, workspace: Workspace, admitted: Admitted) -> web.StreamResponse:
+    async def _static(self, request: Request, workspace: Workspace, admitted: Admitted) -> Answer | None:
         file = self._lab.files.get(admitted.path)
         if file is None:
             raise PathRefused("no such file")
-        headers = static_headers(
-            scheme=scheme(request),
-            host=request.headers["Host"],
-            base_url=workspace.route.base_url,
-            media_type=file.media_type,
-            hashed=file.hashed,
-        )
-        return web.FileResponse(file.path, headers=headers)
+        return await file_answer(request, file, workspace.route.base_url)
 
 
-def check_sender(request: web.BaseRequest, workspace: Workspace, admitted: Admitted, token: str) -> None:
+def check_sender(request: Request, workspace: Workspace, admitted: Admitted, token: str) -> None:
     """Raise Forbidden where a page of another origin, or of another path of this one, could have sent the request."""
-    origin = request.headers.get("Origin")
-    if origin is not None and origin.partition("://")[2] != request.headers["Host"]:
+    origin = request.header(b"origin")
+    if request.has(b"origin") and origin.partition("://")[2] != request.header(b"host"):
         raise Forbidden("the request comes from another site")
-    if request.headers.get("Sec-Fetch-Site", "none") not in {"same-origin", "none"} and admitted.kind not in PAGES:
+    if request.header(b"sec-fetch-site", "none") not in {"same-origin", "none"} and admitted.kind not in PAGES:
         raise Forbidden("the request comes from another site")
     if admitted.kind in {Kind.CHANNELS, Kind.SILENCE}:
         # Browsers cannot add a header here; the kernel's id is the secret, and it is only told to who has the header.
-        if origin is None:
+        if not origin:
             raise Forbidden("a websocket needs an Origin")
     elif admitted.kind in PAGES:
-        if request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        if request.header(b"sec-fetch-mode", "navigate") != "navigate":
             raise Forbidden("this page is for people to open")
     elif admitted.kind is not Kind.STATIC:
-        workspace.signin.check_xsrf(token, request.headers)
+        workspace.signin.check_xsrf(token, request.header(b"x-xsrftoken"))
 
 
-def ready() -> web.Response:
+def ready() -> Answer:
     """What the Hub asks before it sends people here."""
-    return web.Response(
-        body=json.dumps({"version": jupyterhub.__version__}).encode(),
-        headers=api_headers() | {"X-JupyterHub-Version": jupyterhub.__version__},
-    )
+    head = API_HEADERS + lines({"X-JupyterHub-Version": jupyterhub.__version__})
+    return Answer(200, head, json.dumps({"version": jupyterhub.__version__}).encode())
 
 
 def me(user: str) -> dict[str, object]:
@@ -192,18 +182,18 @@ def me(user: str) -> dict[str, object]:
     return {"identity": identity, "permissions": {}}
 
 
-def data(body: object) -> web.Response:
-    return web.Response(body=json.dumps(body).encode(), headers=API_HEADERS)
+def data(body: object) -> Answer:
+    return Answer(200, API_HEADERS, json.dumps(body).encode())
 
 
-def refusal(request: web.BaseRequest, status: int, message: str) -> web.Response:
+def refusal(request: Request, status: int, message: str) -> Answer:
     """A refusal in the form its reader expects: HTML for a person who opened a page, JSON for everything else."""
-    if request.headers.get("Sec-Fetch-Mode") != "navigate" and "text/html" not in request.headers.get("Accept", ""):
-        return web.Response(status=status, body=json.dumps({"message": message}).encode(), headers=API_HEADERS)
+    if request.header(b"sec-fetch-mode") != "navigate" and "text/html" not in request.header(b"accept"):
+        return Answer(status, API_HEADERS, json.dumps({"message": message}).encode())
     title = f"{status} {HTTPStatus(status).phrase}"
     body = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head><body><main>'
         f'<h1>{title}</h1><p>{html.escape(message)}</p><p><a href="/hub/home">Back to your workspaces</a></p>'
         "</main></body></html>"
     )
-    return web.Response(status=status, body=body.encode(), headers=refusal_headers())
+    return Answer(status, lines(refusal_headers()), body.encode())

@@ -40,7 +40,15 @@ class Passage(Enum):
 
 
 def count(account: Account, *, out_bytes: int = 0, in_bytes: int = 0) -> Account:
-    return replace(account, out_bytes=account.out_bytes + out_bytes, in_bytes=account.in_bytes + in_bytes)
+    # Asked for every piece that passes; `replace` takes several times as long.
+    return Account(
+        account.out_bytes + out_bytes,
+        account.in_bytes + in_bytes,
+        account.answered_at,
+        account.asked_at,
+        account.suspended,
+        account.reason,
+    )
 
 
 def asked(account: Account, *, now: float) -> Account:

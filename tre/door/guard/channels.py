@@ -12,12 +12,11 @@ import base64
 import binascii
 import hashlib
 import logging
-from typing import Any
-
-from aiohttp import web
 
 from tre.door.guard.frames import FrameCounter, MessageTooLong, close_frame
+from tre.door.guard.front import Browser
 from tre.door.guard.headers import COMMON, upgrade_head
+from tre.door.guard.messages import Request, lines
 from tre.door.guard.paths import Admitted
 from tre.door.guard.traffic import WorkspaceClosed
 from tre.door.guard.upstream import Connection, UpstreamLost
@@ -34,54 +33,50 @@ MAX_SOCKETS = 64
 TOO_BIG, GOING_AWAY = 1009, 1001
 
 
-class Upgraded(web.StreamResponse):
-    """The 101 answer; what follows is no HTTP body."""
-
-    _length_check = False
-
-
 class Relay:
     """One open websocket. The browser's side feeds `feed_data`, the workspace's side `from_workspace`."""
 
-    def __init__(self, workspace: Workspace, upstream: Connection, token: str, session_id: str) -> None:
+    def __init__(
+        self, workspace: Workspace, browser: Browser, upstream: Connection, token: str, session_id: str
+    ) -> None:
         self.token = token
         self.session_id = session_id
         self._workspace = workspace
+        self._browser = browser
         self._upstream = upstream
         self._out = FrameCounter(workspace.meter.limits.message_out_bytes)
         self._in = FrameCounter(workspace.meter.limits.message_in_bytes)
-        self._browser: Any = None
-        self._writer: Any = None
         self._holding: asyncio.Task[None] | None = None
         self.ended = asyncio.get_running_loop().create_future()
 
-    def start(self, browser: Any, writer: Any) -> None:
-        self._browser = browser
-        self._writer = writer
-        self._upstream.on_lost = self._lost
+    def start(self) -> None:
+        """Both handshakes stand. What came right behind the workspace's goes on first."""
+        self._upstream.on_lost = self._finish
         self._upstream.on_upgraded_data = self.from_workspace
         self._workspace.sockets.add(self)
-        if self._upstream.tail:
+        if self._upstream.closed:
+            self._finish()
+        elif self._upstream.tail:
             self.from_workspace(self._upstream.tail)
+            self._upstream.transport.resume_reading()
 
-    # Browser → workspace (aiohttp's parser interface)
+    # Browser → workspace
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+    def feed_data(self, data: bytes) -> None:
         if self.ended.done():
-            return True, b""
+            return
         self._workspace.touch()
         try:
             self._in.feed(data)
         except MessageTooLong as error:
             self.end(TOO_BIG, f"The message is too long: {error}.")
-            return True, b""
+            return
         if self._upstream.closed:
-            return True, b""
+            return
         self._upstream.transport.write(data)
         open_now = self._workspace.meter.count(in_bytes=len(data))
         if not open_now or self._upstream.transport.get_write_buffer_size() > HIGH_WATER:
             self._hold()
-        return False, b""
 
     def feed_eof(self) -> None:
         self._finish()
@@ -96,9 +91,9 @@ class Relay:
         except MessageTooLong as error:
             self.end(TOO_BIG, f"The message is too long: {error}.")
             return
-        self._browser.write(data)
+        self._browser.transport.write(data)
         open_now = self._workspace.meter.count(out_bytes=len(data))
-        if not open_now or self._browser.get_write_buffer_size() > HIGH_WATER:
+        if not open_now or self._browser.transport.get_write_buffer_size() > HIGH_WATER:
             self._hold()
 
     # Both
@@ -107,13 +102,13 @@ class Relay:
         """Stop reading on both sides until the slow one has taken its bytes and the account is settled."""
         if self._holding is None:
             self._upstream.transport.pause_reading()
-            self._browser.pause_reading()
+            self._browser.transport.pause_reading()
             self._holding = asyncio.create_task(self._resume())
 
     async def _resume(self) -> None:
         try:
             await self._workspace.meter.settle()
-            await self._writer.drain()
+            await self._browser.drain()
             await self._upstream.drain()
         except WorkspaceClosed as closed:
             self.end(1008, str(closed))
@@ -123,15 +118,12 @@ class Relay:
             self._holding = None
         if not self.ended.done():
             self._upstream.transport.resume_reading()
-            self._browser.resume_reading()
+            self._browser.transport.resume_reading()
 
     def end(self, code: int, reason: str) -> None:
         """Close from the guard's side: with a reason where a frame can be inserted, else by cutting the connection."""
-        if not self.ended.done() and self._out.at_boundary and self._browser is not None:
-            self._browser.write(close_frame(code, reason))
-        self._finish()
-
-    def _lost(self) -> None:
+        if not self.ended.done() and self._out.at_boundary:
+            self._browser.transport.write(close_frame(code, reason))
         self._finish()
 
     def _finish(self) -> None:
@@ -142,32 +134,35 @@ class Relay:
 
 
 async def open_channels(
-    request: web.BaseRequest, admitted: Admitted, workspace: Workspace, token: str, session_id: str
-) -> web.StreamResponse:
+    request: Request, admitted: Admitted, workspace: Workspace, token: str, session_id: str
+) -> None:
     """Relay one kernel websocket until either side ends. Raises before the handshake is answered, never after."""
     key = websocket_key(request)
     check_count(workspace)
     await workspace.meter.settle()
     upstream = await workspace.upstream.connect()
     try:
-        offered = [part.strip() for part in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+        offered = [part.strip() for part in request.header(b"sec-websocket-protocol").split(",")]
         chosen = await shake_hands(upstream, admitted, workspace, key, SUBPROTOCOL if SUBPROTOCOL in offered else "")
         workspace.touch()
-        return await relay(request, workspace, upstream, key, chosen, token, session_id)
+        link = Relay(workspace, request.browser, upstream, token, session_id)
+        request.browser.become(link, upgraded_head(key, chosen))
+        link.start()
+        await link.ended
     finally:
         upstream.abort()
 
 
-def websocket_key(request: web.BaseRequest) -> str:
+def websocket_key(request: Request) -> str:
     """The browser's key (16 bytes in base64); raises InvalidInput for anything but a plain websocket handshake."""
-    headers = request.headers
-    key = headers.get("Sec-WebSocket-Key", "")
+    key = request.header(b"sec-websocket-key")
     try:
         sound = len(base64.b64decode(key, validate=True)) == 16
     except binascii.Error:
         sound = False
-    upgrade = headers.get("Upgrade", "").lower() == "websocket" and "upgrade" in headers.get("Connection", "").lower()
-    if not sound or not upgrade or headers.get("Sec-WebSocket-Version") != "13":
+    wanted = [part.strip().lower() for part in request.header(b"connection").split(",")]
+    upgrade = request.header(b"upgrade").lower() == "websocket" and "upgrade" in wanted
+    if not sound or not upgrade or request.has_body or request.header(b"sec-websocket-version") != "13":
         raise InvalidInput("this address takes websockets only", field="Upgrade")
     return key
 
@@ -190,31 +185,10 @@ async def shake_hands(
     return chosen
 
 
-async def relay(
-    request: web.BaseRequest,
-    workspace: Workspace,
-    upstream: Connection,
-    key: str,
-    subprotocol: str,
-    token: str,
-    session_id: str,
-) -> web.StreamResponse:
-    response = upgraded(key, subprotocol)
-    link = Relay(workspace, upstream, token, session_id)
-    writer = await response.prepare(request)
-    if request.transport is None:
-        raise ConnectionResetError("the browser has gone")
-    link.start(request.transport, writer)
-    request.protocol.set_parser(link)  # type: ignore[arg-type]
-    request.protocol.keep_alive(False)
-    await link.ended
-    return response
-
-
 class Silence:
     """A websocket on which the guard says nothing and hears nothing."""
 
-    def __init__(self, workspace: Workspace, browser: Any, token: str, session_id: str) -> None:
+    def __init__(self, workspace: Workspace, browser: Browser, token: str, session_id: str) -> None:
         self.token = token
         self.session_id = session_id
         self._workspace = workspace
@@ -222,11 +196,10 @@ class Silence:
         self.ended = asyncio.get_running_loop().create_future()
         workspace.sockets.add(self)
 
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+    def feed_data(self, data: bytes) -> None:
         """Only a close frame matters, and any end does."""
         if data[:1] == b"\x88":
             self.feed_eof()
-        return self.ended.done(), b""
 
     def feed_eof(self) -> None:
         self._workspace.sockets.discard(self)
@@ -234,24 +207,19 @@ class Silence:
             self.ended.set_result(None)
 
     def end(self, code: int, reason: str) -> None:
-        self._browser.write(close_frame(code, reason))
+        self._browser.transport.write(close_frame(code, reason))
         self.feed_eof()
 
 
-async def open_silence(
-    request: web.BaseRequest, workspace: Workspace, token: str, session_id: str
-) -> web.StreamResponse:
+async def open_silence(request: Request, workspace: Workspace, token: str, session_id: str) -> None:
     key = websocket_key(request)
     check_count(workspace)
-    response = upgraded(key, "")
-    await response.prepare(request)
-    if request.transport is None:
-        raise ConnectionResetError("the browser has gone")
-    silence = Silence(workspace, request.transport, token, session_id)
-    request.protocol.set_parser(silence)  # type: ignore[arg-type]
-    request.protocol.keep_alive(False)
-    await silence.ended
-    return response
+    silence = Silence(workspace, request.browser, token, session_id)
+    try:
+        request.browser.become(silence, upgraded_head(key, ""))
+        await silence.ended
+    finally:
+        silence.feed_eof()
 
 
 def check_count(workspace: Workspace) -> None:
@@ -259,15 +227,14 @@ def check_count(workspace: Workspace) -> None:
         raise Forbidden(f"at most {MAX_SOCKETS} websockets are open per workspace", hint="Close some notebooks.")
 
 
-def upgraded(key: str, subprotocol: str) -> Upgraded:
-    response = Upgraded(status=101, headers={"Server": COMMON["Server"]})
-    response.headers["Upgrade"] = "websocket"
-    response.headers["Connection"] = "upgrade"
-    response.headers["Sec-WebSocket-Accept"] = accept(key)
-    if subprotocol:
-        response.headers["Sec-WebSocket-Protocol"] = subprotocol
-    response.force_close()
-    return response
+def upgraded_head(key: str, subprotocol: str) -> bytes:
+    headers = {
+        "Server": COMMON["Server"],
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": accept(key),
+    }
+    return lines(headers | ({"Sec-WebSocket-Protocol": subprotocol} if subprotocol else {}))
 
 
 def accept(key: str) -> str:

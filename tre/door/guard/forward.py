@@ -7,12 +7,10 @@ to `paths` what may be asked and to `signin` who may ask.
 from __future__ import annotations
 
 import json
-from typing import Any
-
-from aiohttp import web
-from multidict import CIMultiDict
+from collections.abc import AsyncIterator
 
 from tre.door.guard.headers import api_headers, upstream_head
+from tre.door.guard.messages import Answer, Request, lines
 from tre.door.guard.paths import Admitted
 from tre.door.guard.upstream import Connection, UpstreamLost
 from tre.door.guard.workspace import Workspace
@@ -21,12 +19,12 @@ from tre.errors import InvalidInput, LimitExceeded, Unavailable
 WHOLE = 1024 * 1024  # up to here a body is collected, beyond it passes piece by piece
 HEAD_SECONDS = 120  # starting a kernel may take that long
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-API_HEADERS = CIMultiDict(api_headers())
+API_HEADERS = lines(api_headers())
 NOT_READY = "The workspace does not answer. It may be starting or stopping; try again in a moment."
 
 
-async def forward(request: web.BaseRequest, admitted: Admitted, workspace: Workspace) -> web.StreamResponse:
-    """Answer one admitted request from upstream.
+async def forward(request: Request, admitted: Admitted, workspace: Workspace) -> Answer | None:
+    """Answer one admitted request from upstream; None where it was answered piece by piece.
 
     Raises LimitExceeded, InvalidInput, Unavailable or WorkspaceClosed while nothing was answered yet; after that the
     connection is cut, so that a body is never taken for whole.
@@ -39,7 +37,7 @@ async def forward(request: web.BaseRequest, admitted: Admitted, workspace: Works
         token=workspace.route.upstream_token,
         length=length,
     )
-    body = await request.content.readexactly(length) if length and length <= WHOLE else b""
+    body = await read_body(request, length) if length and length <= WHOLE else b""
     repeatable = request.method == "GET"
     try:
         return await exchange(request, admitted, workspace, head + body, stream=bool(length) and not body)
@@ -52,100 +50,121 @@ async def forward(request: web.BaseRequest, admitted: Admitted, workspace: Works
         raise Unavailable(NOT_READY) from error
 
 
-def body_length(request: web.BaseRequest, most: int) -> int | None:
+def body_length(request: Request, most: int) -> int | None:
     """The announced length of the request's body; None for methods without one."""
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.header(b"content-encoding", "identity") != "identity":
         raise InvalidInput("encoded bodies are not accepted", field="Content-Encoding")
     if request.method not in WITH_BODY:
-        if request.can_read_body:
+        if request.has_body:
             raise InvalidInput(f"{request.method} has no body here", field="body")
         return None
-    if request.can_read_body and request.content_length is None:
+    if request.chunked:
         raise InvalidInput("say how long the body is", field="Content-Length")
-    length = request.content_length or 0
-    if length > most:
-        raise LimitExceeded(f"a single upload may have {most} bytes, this one has {length}", field="body")
-    return length
+    if request.length > most:
+        raise LimitExceeded(f"a single upload may have {most} bytes, this one has {request.length}", field="body")
+    return request.length
+
+
+async def read_body(request: Request, length: int) -> bytes:
+    """All of it; raises BodyLost."""
+    request.browser.ask_for_body(request)
+    return await request.body.exactly(length)
 
 
 async def exchange(
-    request: web.BaseRequest,
+    request: Request,
     admitted: Admitted,
     workspace: Workspace,
     head: bytes,
     *,
     stream: bool = False,
     fresh: bool = False,
-) -> web.StreamResponse:
+) -> Answer | None:
     async with workspace.upstream.exchange(fresh=fresh) as connection:
         connection.send(head)
         if stream:
-            async for chunk in request.content.iter_any():
-                connection.send(chunk)
-                await connection.drain()
+            await send_body(request, connection)
         status = await connection.head(HEAD_SECONDS)
         if connection.upgraded or not (200 <= status < 300 or 400 <= status < 600) or status in (401, 403, 407):
             raise UpstreamLost(f"status {status}")
         return await answer(request, admitted, workspace, connection, status)
 
 
+async def send_body(request: Request, connection: Connection) -> None:
+    """A long body piece by piece; what is sent is what was announced, or the connection is not used again."""
+    request.browser.ask_for_body(request)
+    left = request.length
+    async for piece in request.body.pieces():
+        left -= len(piece)
+        connection.send(piece)
+        await connection.drain()
+    if left:
+        raise UpstreamLost("the request's body has another length")
+
+
 async def answer(
-    request: web.BaseRequest, admitted: Admitted, workspace: Workspace, connection: Connection, status: int
-) -> web.StreamResponse:
+    request: Request, admitted: Admitted, workspace: Workspace, connection: Connection, status: int
+) -> Answer | None:
     most = workspace.meter.limits.response_bytes
     announced = connection.length()
     if announced is not None and announced > most:
         raise LimitExceeded(f"a single answer may have {most} bytes, this one has {announced}", field="path")
-    pieces: list[bytes] = []
-    size = 0
-    body = connection.body()
-    async for chunk in body:
-        pieces.append(chunk)
-        size += len(chunk)
-        if size > WHOLE:
-            break
-    else:
-        whole = b"".join(pieces)
-        if admitted.path.startswith("api/kernelspecs"):
-            whole = own_resources(whole, workspace.route.base_url)
-        await workspace.meter.spend(out_bytes=size)
-        return web.Response(body=whole, status=status, headers=API_HEADERS)
-    return await pass_on(request, workspace, body, b"".join(pieces), status, announced)
+    whole = connection.whole()
+    if whole is None:
+        body = connection.body()
+        found, ended = await collect(body)
+        if not ended:
+            await pass_on(request, workspace, body, found, status, announced)
+            return None
+        whole = found
+    await workspace.meter.spend(out_bytes=len(whole))
+    if admitted.path.startswith("api/kernelspecs"):
+        whole = own_resources(whole, workspace.route.base_url)
+    return Answer(status, API_HEADERS, whole)
+
+
+async def collect(body: AsyncIterator[bytes]) -> tuple[bytes, bool]:
+    """The body as far as WHOLE, and whether that is all of it."""
+    found = bytearray()
+    async for piece in body:
+        found += piece
+        if len(found) > WHOLE:
+            return bytes(found), False
+    return bytes(found), True
 
 
 async def pass_on(
-    request: web.BaseRequest, workspace: Workspace, body: Any, first: bytes, status: int, announced: int | None
-) -> web.StreamResponse:
+    request: Request, workspace: Workspace, body: AsyncIterator[bytes], first: bytes, status: int, announced: int | None
+) -> None:
     """A long answer piece by piece; cut off where it grows beyond the cap or the workspace closes."""
     await workspace.meter.spend(out_bytes=len(first))
-    response = web.StreamResponse(status=status, headers=API_HEADERS)
-    if announced is not None:
-        response.content_length = announced
-    await response.prepare(request)
-    await response.write(first)
+    browser = request.browser
+    browser.begin(request, status, API_HEADERS, announced)
     size = len(first)
     try:
-        async for chunk in body:
-            size += len(chunk)
+        await browser.write(first)
+        async for piece in body:
+            size += len(piece)
             if size > workspace.meter.limits.response_bytes:
                 raise UpstreamLost("answer too long")
-            await workspace.meter.spend(out_bytes=len(chunk))
-            await response.write(chunk)
+            await workspace.meter.spend(out_bytes=len(piece))
+            await browser.write(piece)
     except BaseException:
-        if request.transport:
-            request.transport.abort()
+        browser.abort()
         raise
-    await response.write_eof()
-    return response
+    browser.finish()
 
 
 def own_resources(body: bytes, base_url: str) -> bytes:
     """Kernel specs with the guard's own logos: the workspace's files beside a kernel spec have no address."""
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unavailable(NOT_READY) from error
-    specs = found.get("kernelspecs", {}).values() if isinstance(found, dict) and "kernelspecs" in found else [found]
+    if not isinstance(found, dict):
+        raise Unavailable(NOT_READY)
+    several = found.get("kernelspecs")
+    specs = several.values() if isinstance(several, dict) else [found]
     names = {"logo-svg": "logo-svg.svg", "logo-32x32": "logo-32x32.png", "logo-64x64": "logo-64x64.png"}
     for spec in specs:
         if isinstance(spec, dict):

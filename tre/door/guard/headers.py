@@ -51,7 +51,6 @@ COMMON = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Permitted-Cross-Domain-Policies": "none",
     "Permissions-Policy": ", ".join(f"{feature}=()" for feature in CLOSED_FEATURES),
-    # aiohttp would name itself and its version.
     "Server": "tre",
 }
 

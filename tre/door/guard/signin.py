@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from aiohttp import web
 from jupyterhub.services.auth import HubOAuth
 from tornado.web import HTTPError, create_signed_value, decode_signed_value
 
 from tre.door.guard.headers import refusal_headers
+from tre.door.guard.messages import Answer, Request, cookie_line, lines
 from tre.door.guard.routes import Route
 from tre.errors import Forbidden, Unauthenticated, Unavailable
 
@@ -101,13 +101,12 @@ class SignIn:
         keep(self._proofs, token, base64.urlsafe_b64encode(digest).decode().rstrip("="))
         return self._proofs[token]
 
-    def check_xsrf(self, token: str, headers: Mapping[str, str]) -> None:
+    def check_xsrf(self, token: str, given: str) -> None:
         """Raises Forbidden where the request was not sent by a page of this workspace."""
-        given = headers.get("X-XSRFToken", "")
         if not hmac.compare_digest(given.encode(), self.xsrf(token).encode()):
             raise Forbidden("the header X-XSRFToken is missing or wrong", hint="Reload the page.")
 
-    def begin(self, request: web.BaseRequest, next_url: str) -> web.Response:
+    def begin(self, request: Request, next_url: str) -> Answer:
         """Send the browser to the Hub."""
         verifier, challenge, method = self._oauth.generate_pkce_code_challenge()
         name = f"{self._oauth.state_cookie_name}-{time.time_ns() % 10**8:08d}"
@@ -120,16 +119,16 @@ class SignIn:
             "code_challenge": challenge,
             "code_challenge_method": method,
         }
-        response = redirect(f"{self._oauth.oauth_authorization_url}?{urlencode(asked)}")
-        self._set(response, request, name, state, max_age=600)
-        return response
+        kept = self._cookie(request, name, state, max_age=600)
+        return redirect(f"{self._oauth.oauth_authorization_url}?{urlencode(asked)}", kept)
 
-    async def finish(self, request: web.BaseRequest, query: Mapping[str, str]) -> web.Response:
+    async def finish(self, request: Request, query: Mapping[str, str]) -> Answer:
         """The Hub sent the browser back: state, code for token, cookies. Raises Unauthenticated or Forbidden."""
         state, code = query.get("state", ""), query.get("code", "")
+        cookies = request.header(b"cookie")
         pending = self._oauth._decode_state(state)
         name = pending.get("cookie_name", "")
-        kept = [value for key, value in cookie_pairs(request.headers.get("Cookie", "")) if name and key == name]
+        kept = [value for key, value in cookie_pairs(cookies) if name and key == name]
         states = {decode_signed_value(self._secret, name, value.strip('"'), max_age_days=1) for value in kept}
         if not state or state.encode() not in states:
             raise Forbidden("this sign-in was not begun in this browser", hint="Open the workspace again.")
@@ -140,35 +139,37 @@ class SignIn:
             token = await self._oauth.token_for_code(code, code_verifier=pending.get("code_verifier"), sync=False)
         except HTTPError as error:
             raise Unauthenticated("the sign-in could not be completed") from error
-        session_id = next((v for k, v in cookie_pairs(request.headers.get("Cookie", "")) if k == SESSION_COOKIE), "")
+        session_id = next((v for k, v in cookie_pairs(cookies) if k == SESSION_COOKIE), "")
         await self.check_owner(token, session_id)
-        response = redirect(pending.get("next_url") or self._route.base_url)
-        response.del_cookie(name, path=self._route.base_url)
-        self._set(response, request, self._oauth.cookie_name, token)
-        self.set_xsrf(response, request, token)
-        return response
+        return redirect(
+            pending.get("next_url") or self._route.base_url,
+            self._cookie(request, name, "", max_age=0),
+            self._cookie(request, self._oauth.cookie_name, token),
+            self.xsrf_cookie(request, token),
+        )
 
-    def set_xsrf(self, response: web.StreamResponse, request: web.BaseRequest, token: str) -> None:
-        response.set_cookie(
+    def xsrf_cookie(self, request: Request, token: str) -> bytes:
+        """The line that gives it to Lab's script."""
+        secure = scheme(request) == "https"
+        return cookie_line(
             XSRF_COOKIE,
             self.xsrf(token),
             path=self._route.base_url,
-            secure=scheme(request) == "https",
-            samesite="Strict",
+            secure=secure,
+            same_site="Strict",
+            http_only=False,
         )
 
-    def _set(
-        self, response: web.StreamResponse, request: web.BaseRequest, name: str, value: str, max_age: int | None = None
-    ) -> None:
-        signed = create_signed_value(self._secret, name, value).decode()
-        response.set_cookie(
+    def _cookie(self, request: Request, name: str, value: str, max_age: int | None = None) -> bytes:
+        signed = create_signed_value(self._secret, name, value).decode() if value else ""
+        return cookie_line(
             name,
             signed,
             path=self._route.base_url,
-            max_age=max_age,
-            httponly=True,
             secure=scheme(request) == "https",
-            samesite="Lax",
+            same_site="Lax",
+            http_only=True,
+            max_age=max_age,
         )
 
 
@@ -187,10 +188,10 @@ def cookie_pairs(header: str) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
-def scheme(request: web.BaseRequest) -> str:
+def scheme(request: Request) -> str:
     """https where the proxy in front says so; it strips the header from what people send."""
-    return "https" if request.headers.get("X-Forwarded-Proto") in {"https", "wss"} else "http"
+    return "https" if request.header(b"x-forwarded-proto") in {"https", "wss"} else "http"
 
 
-def redirect(location: str) -> web.Response:
-    return web.Response(status=302, headers=refusal_headers() | {"Location": location})
+def redirect(location: str, *cookies: bytes) -> Answer:
+    return Answer(302, lines(refusal_headers() | {"Location": location}) + b"".join(cookies))

@@ -1,25 +1,24 @@
 """A lean HTTP/1.1 client to one workspace's Jupyter server, over its Unix socket or to its pod.
 
-Decides how connections are kept, and how an answer of an untrusted server is read: heads are bounded, bodies come in
-bounded pieces with back pressure, anything malformed ends the connection. Leaves to `forward` and `channels` what may
-be asked and what is done with the answer. Made by hand because a general client costs more than the rest of the guard
-together (`tests/door/bench_guard.py`).
+Decides how connections are kept, and how an answer of an untrusted server is read: heads are bounded in size and time,
+bodies come in bounded pieces with back pressure, anything malformed, and anything beyond the one answer, ends the
+connection. Leaves to `forward` and `channels` what may be asked and what is done with the answer. Made by hand: a
+general client costs more than the rest of the guard together (`tests/door/bench_guard.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httptools
 
+from tre.door.guard.body import Body, BodyLost
 from tre.door.guard.routes import address_of
 
 MAX_HEAD_BYTES = 32 * 1024
-HIGH_WATER = 256 * 1024
 IDLE_CONNECTIONS = 8
 CONNECTIONS = 64
 CONNECT_SECONDS = 5
@@ -34,6 +33,10 @@ class UpstreamLost(Exception):
         self.sent_nothing = sent_nothing
 
 
+class Unasked(Exception):
+    """More than one answer, or one before the answer."""
+
+
 class Connection(asyncio.Protocol):
     """One connection: a request at a time, or a websocket after `upgraded`."""
 
@@ -46,31 +49,30 @@ class Connection(asyncio.Protocol):
         self.tail = b""
         self._can_write: asyncio.Future[None] | None = None
         self._writing_paused = False
-        self.reset()
 
     def reset(self) -> None:
+        """Ready for the next request. Nothing of an earlier answer is left."""
         self._parser = httptools.HttpResponseParser(self)
-        self._chunks: deque[bytes] = deque()
-        self._buffered = 0
-        self._waiter: asyncio.Future[None] | None = None
+        self._body = Body(self.transport)
         self._head_bytes = 0
-        self._paused = False
         self.headers: dict[bytes, bytes] = {}
         self.status = 0
-        self.head_done = self.done = False
+        self.head_done = False
         self.keep = False
         self.started = False
+
+    @property
+    def done(self) -> bool:
+        return self._body.done
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
+        self.reset()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.closed = True
-        self._wake()
-        if self._can_write and not self._can_write.done():
-            self._can_write.set_result(None)
+        self._gone()
         if self.on_lost:
             self.on_lost()
 
@@ -80,8 +82,9 @@ class Connection(asyncio.Protocol):
                 self.on_upgraded_data(data)
             else:
                 self.tail += data
+                self.transport.pause_reading()
             return
-        if self.done:  # an answer that nobody asked for
+        if self._body.done:  # an answer that nobody asked for
             self.abort()
             return
         self.started = True
@@ -92,7 +95,9 @@ class Connection(asyncio.Protocol):
             self.tail = data[upgrade.args[0] :]
         except httptools.HttpParserError:
             self.abort()
-        self._wake()
+        if not self.head_done and self._head_bytes + len(data) > MAX_HEAD_BYTES:
+            self.abort()
+        self._body.wake()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -104,26 +109,29 @@ class Connection(asyncio.Protocol):
 
     # httptools
 
+    def on_message_begin(self) -> None:
+        if self.head_done:
+            raise Unasked
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
+        self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES:
-            raise ValueError("head too long")
-        self.headers[name.lower()] = value
+            raise Unasked
+        if not self.head_done:  # else a trailer
+            self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
+        if self.status < 200 and self.status != 101:  # nothing was asked that a word before the answer could be for
+            raise Unasked
         self.keep = self._parser.should_keep_alive()
-        self.head_done = self.status >= 200 or self.status == 101
+        self.head_done = True
 
-    def on_body(self, body: bytes) -> None:
-        self._chunks.append(body)
-        self._buffered += len(body)
-        if self._buffered > HIGH_WATER and not self._paused:
-            self._paused = True
-            self.transport.pause_reading()
+    def on_body(self, piece: bytes) -> None:
+        self._body.put(piece)
 
     def on_message_complete(self) -> None:
-        self.done = self.status >= 200
+        self._body.end()
 
     # For forward and channels
 
@@ -140,51 +148,58 @@ class Connection(asyncio.Protocol):
             raise UpstreamLost("connection closed")
 
     async def head(self, seconds: float) -> int:
-        """Wait for the answer's status."""
-        while not self.head_done:
-            await self._wait(seconds)
+        """Wait for the answer's status, at most so long however it dribbles."""
+        if not self.head_done:
+            late = asyncio.get_running_loop().call_later(seconds, self._too_late)
+            try:
+                while not self.head_done:
+                    await self._change()
+            finally:
+                late.cancel()
         return self.status
 
     async def body(self) -> AsyncIterator[bytes]:
         """The answer's body in pieces; raises UpstreamLost where it is cut short."""
         while True:
-            while self._chunks:
-                chunk = self._chunks.popleft()
-                self._buffered -= len(chunk)
-                yield chunk
-            if self.done:
+            if self._body.buffered:
+                yield self._body.take()
+            elif self._body.done:
                 return
-            if self._paused and not self.closed:
-                self._paused = False
-                self.transport.resume_reading()
-            if not self._chunks:
-                await self._wait(BODY_SECONDS)
+            else:
+                late = asyncio.get_running_loop().call_later(BODY_SECONDS, self._too_late)
+                try:
+                    await self._change()
+                finally:
+                    late.cancel()
+
+    def whole(self) -> bytes | None:
+        """The body where all of it is here already."""
+        return self._body.take() if self._body.done else None
 
     def length(self) -> int | None:
         """The announced length of the body, None where it comes in chunks."""
-        text = self.headers.get(b"content-length", b"")
+        text = self.headers.get(b"content-length", b"").strip()
         return int(text) if text.isdigit() else None
 
     def abort(self) -> None:
-        self.closed = True
         if self.transport:
             self.transport.abort()
-        self._wake()
+        self._gone()
 
-    async def _wait(self, seconds: float) -> None:
-        if self.closed:
-            raise UpstreamLost("connection lost", sent_nothing=not self.started)
-        self._waiter = asyncio.get_running_loop().create_future()
+    async def _change(self) -> None:
         try:
-            async with asyncio.timeout(seconds):
-                await self._waiter
-        except TimeoutError:
-            self.abort()
-            raise UpstreamLost("no answer in time") from None
+            await self._body.change()
+        except BodyLost as error:
+            raise UpstreamLost("connection lost", sent_nothing=not self.started) from error
 
-    def _wake(self) -> None:
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
+    def _too_late(self) -> None:
+        self.started = True  # it had its time: the same again would take as long
+        self.abort()
+
+    def _gone(self) -> None:
+        self.closed = True
+        self._body.lose()
+        self.resume_writing()
 
 
 class Upstream:

@@ -1,0 +1,163 @@
+"""One request as it was read and one answer as it is written: HTTP/1.1 without a connection.
+
+Decides how a head looks in bytes and which requests are too odd to be read at all. Leaves parsing to llhttp
+(`httptools`, in its strict mode), connections to `front`, and what a request may ask for to `paths`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from http.cookies import Morsel
+from typing import TYPE_CHECKING
+
+from tre.door.guard.body import Body
+
+if TYPE_CHECKING:
+    from tre.door.guard.front import Browser
+
+MAX_HEAD = 32 * 1024
+MAX_FIELDS = 100
+UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+#: Answers that end with their head, whatever was meant to follow (RFC 9110, section 6.4.1).
+BODILESS = frozenset({101, 204, 304})
+
+
+class Unreadable(Exception):
+    """No request of HTTP/1.1 as browsers and our proxy send them."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"answered {status}")
+        self.status = status
+
+
+class Request:
+    """One request: its head, its body as far as it has come, and the browser's connection to answer on."""
+
+    __slots__ = ("_fields", "_size", "body", "browser", "length", "method", "target")
+
+    def __init__(self, browser: Browser, body: Body) -> None:
+        self.browser = browser
+        self.body = body
+        self.method = self.target = ""
+        self.length = 0
+        self._fields: dict[bytes, bytes] = {}
+        self._size = 0
+
+    def header(self, name: bytes, default: str = "") -> str:
+        """A header's value. `name` is in lower case."""
+        found = self._fields.get(name)
+        return default if found is None else found.decode("latin-1")
+
+    def has(self, name: bytes) -> bool:
+        return name in self._fields
+
+    @property
+    def has_body(self) -> bool:
+        return self.length > 0 or self.chunked
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body does not say how long it is. Such a body is never read."""
+        return b"transfer-encoding" in self._fields
+
+    # While it is read
+
+    def add_target(self, part: bytes) -> None:
+        self._grow(len(part))
+        try:
+            self.target += part.decode("ascii")
+        except UnicodeDecodeError:
+            raise Unreadable(400) from None
+
+    def add_field(self, name: bytes, value: bytes) -> None:
+        """Raises Unreadable for a second one of the same name: each reader could take another. Cookies are a list."""
+        self._grow(len(name) + len(value) + 4)
+        name, value = name.lower(), value.strip(b" \t")
+        if name in self._fields:
+            if name != b"cookie":
+                raise Unreadable(400)
+            value = self._fields[name] + b"; " + value
+        elif len(self._fields) >= MAX_FIELDS:
+            raise Unreadable(431)
+        self._fields[name] = value
+
+    def complete(self, method: str, version: str) -> None:
+        """The head is here. Raises Unreadable where its version is another, or it expects what is not done here."""
+        if version != "1.1":
+            raise Unreadable(505)
+        if self.header(b"expect", "100-continue").lower() != "100-continue":
+            raise Unreadable(417)
+        self.method = method
+        # The parser has let nothing pass but digits that fit.
+        self.length = int(self._fields.get(b"content-length", b"0"))
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_HEAD:
+            raise Unreadable(431)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`head`: whole lines (`lines`), without those that say where the body ends and whether the connection stays."""
+
+    status: int
+    head: bytes
+    body: bytes = b""
+
+
+def lines(headers: Mapping[str, str]) -> bytes:
+    """Header lines in bytes. Raises ValueError where a value would be two lines."""
+    for name, value in headers.items():
+        if UNPRINTABLE.search(value):
+            raise ValueError(f"{name} has a control character")
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1")
+
+
+def cookie_line(
+    name: str, value: str, *, path: str, secure: bool, same_site: str, http_only: bool, max_age: int | None = None
+) -> bytes:
+    """A Set-Cookie line; a `max_age` of 0 takes the cookie away."""
+    morsel: Morsel[str] = Morsel()
+    morsel.set(name, value, f'"{value}"')
+    morsel["path"], morsel["samesite"] = path, same_site
+    if secure:
+        morsel["secure"] = "Secure"
+    if http_only:
+        morsel["httponly"] = "HttpOnly"
+    if max_age is not None:
+        morsel["max-age"] = str(max_age)
+    return lines({"Set-Cookie": morsel.OutputString()})
+
+
+def answer_head(status: int, head: bytes, *, length: int | None, keep: bool) -> bytes:
+    """The first bytes of an answer. `length` is None where the body comes in chunks."""
+    framing = b""
+    if status not in BODILESS:
+        framing = b"Transfer-Encoding: chunked\r\n" if length is None else b"Content-Length: %d\r\n" % length
+    ending = b"\r\n" if keep or status == 101 else b"Connection: close\r\n\r\n"
+    return b"".join((status_line(status), head, date_line(int(time.time())), framing, ending))
+
+
+@lru_cache(64)
+def status_line(status: int) -> bytes:
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("ascii")
+
+
+@lru_cache(1)
+def date_line(second: int) -> bytes:
+    return f"Date: {formatdate(second, usegmt=True)}\r\n".encode("ascii")
+
+
+def chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
