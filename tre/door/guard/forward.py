@@ -80,7 +80,8 @@ async def exchange(
     stream: bool = False,
     fresh: bool = False,
 ) -> Answer | None:
-    async with workspace.upstream.exchange(fresh=fresh) as connection:
+    connection = await workspace.upstream.take(fresh=fresh)
+    try:
         connection.send(head)
         if stream:
             await send_body(request, connection)
@@ -88,6 +89,8 @@ async def exchange(
         if connection.upgraded or not (200 <= status < 300 or 400 <= status < 600) or status in (401, 403, 407):
             raise UpstreamLost(f"status {status}")
         return await answer(request, admitted, workspace, connection, status)
+    finally:
+        workspace.upstream.give_back(connection)
 
 
 async def send_body(request: Request, connection: Connection) -> None:

@@ -33,14 +33,17 @@ async def _kernels(workspace: Workspace) -> bytes:
         length=None,
     )
     body = bytearray()
-    async with workspace.upstream.exchange() as connection:
+    connection = await workspace.upstream.take()
+    try:
         connection.send(head)
         if await connection.head(SECONDS) != 200:
             return b""
-        async for chunk in connection.body():
-            body += chunk
+        async for piece in connection.body():
+            body += piece
             if len(body) > MOST_BYTES:
                 return b""
+    finally:
+        workspace.upstream.give_back(connection)
     return bytes(body)
 
 

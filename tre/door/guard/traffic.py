@@ -40,7 +40,8 @@ class Meter:
 
     def count(self, *, out_bytes: int = 0, in_bytes: int = 0) -> bool:
         """Book bytes that are about to pass; False where `settle` has to be awaited before more may."""
-        self.account = budget.count(self.account, out_bytes=out_bytes, in_bytes=in_bytes)
+        if out_bytes or in_bytes:
+            self.account = budget.count(self.account, out_bytes=out_bytes, in_bytes=in_bytes)
         return self._state() is Passage.OPEN
 
     async def settle(self) -> None:

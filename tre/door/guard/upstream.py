@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httptools
@@ -211,15 +210,23 @@ class Upstream:
         self._idle: list[Connection] = []
         self._places = asyncio.Semaphore(CONNECTIONS)
 
-    @asynccontextmanager
-    async def exchange(self, *, fresh: bool = False) -> AsyncIterator[Connection]:
-        """A connection for one request. It is kept for the next one where the answer was read to its end."""
-        async with self._places:
-            connection = (None if fresh else self._take_idle()) or await self.connect()
-            try:
-                yield connection
-            finally:
-                self._give_back(connection)
+    async def take(self, *, fresh: bool = False) -> Connection:
+        """A connection for one request, to be given back; raises UpstreamLost. Waits while too many are out."""
+        await self._places.acquire()
+        try:
+            return (None if fresh else self._take_idle()) or await self.connect()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """It is kept for the next request where the answer was read to its end."""
+        self._places.release()
+        whole = connection.done and connection.keep and not connection.closed and not connection.upgraded
+        if whole and len(self._idle) < IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.abort()
 
     async def connect(self) -> Connection:
         """A new connection; raises UpstreamLost."""
@@ -241,13 +248,6 @@ class Upstream:
                 connection.reset()
                 return connection
         return None
-
-    def _give_back(self, connection: Connection) -> None:
-        whole = connection.done and connection.keep and not connection.closed and not connection.upgraded
-        if whole and len(self._idle) < IDLE_CONNECTIONS:
-            self._idle.append(connection)
-        else:
-            connection.abort()
 
     def close(self) -> None:
         while self._idle:
