@@ -31,7 +31,7 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     workspaces = Workspaces(places, api, cookie_secret)
     workspaces.load()
     guard = Guard(workspaces, places.lab_settings)
-    front = Front(guard.handle)
+    front = Front(guard)
     token = read_secret(places.secret("guard-admin.token")) if places.settings.cluster else ""
     back = web.AppRunner(admin_app(workspaces, token), access_log=None)
     await back.setup()

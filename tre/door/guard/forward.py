@@ -31,12 +31,7 @@ async def forward(request: Request, admitted: Admitted, workspace: Workspace) ->
     """
     length = body_length(request, workspace.meter.limits.request_bytes)
     await workspace.meter.spend(in_bytes=length or 0)
-    head = upstream_head(
-        method=request.method,
-        target=workspace.upstream_prefix + admitted.target,
-        token=workspace.route.upstream_token,
-        length=length,
-    )
+    head = asked_head(request, admitted, workspace, length)
     body = await read_body(request, length) if length and length <= WHOLE else b""
     repeatable = request.method == "GET"
     try:
@@ -48,6 +43,15 @@ async def forward(request: Request, admitted: Admitted, workspace: Workspace) ->
         return await exchange(request, admitted, workspace, head, fresh=True)
     except UpstreamLost as error:
         raise Unavailable(NOT_READY) from error
+
+
+def asked_head(request: Request, admitted: Admitted, workspace: Workspace, length: int | None) -> bytes:
+    return upstream_head(
+        method=request.method,
+        target=workspace.upstream_prefix + admitted.target,
+        token=workspace.route.upstream_token,
+        length=length,
+    )
 
 
 def body_length(request: Request, most: int) -> int | None:
@@ -80,17 +84,26 @@ async def exchange(
     stream: bool = False,
     fresh: bool = False,
 ) -> Answer | None:
-    connection = await workspace.upstream.take(fresh=fresh)
+    connection = request.under_way.take(workspace) if request.under_way else None
+    under_way = connection is not None
+    connection = connection or await workspace.upstream.take(fresh=fresh)
     try:
-        connection.send(head)
+        if not under_way:
+            connection.send(head)
         if stream:
             await send_body(request, connection)
         status = await connection.head(HEAD_SECONDS)
-        if connection.upgraded or not (200 <= status < 300 or 400 <= status < 600) or status in (401, 403, 407):
+        if not is_sound(connection):
             raise UpstreamLost(f"status {status}")
         return await answer(request, admitted, workspace, connection, status)
     finally:
         workspace.upstream.give_back(connection)
+
+
+def is_sound(connection: Connection) -> bool:
+    """Whether the answer's status is one that may be shown. 401 and its like would make browsers ask for passwords."""
+    status = connection.status
+    return not connection.upgraded and (200 <= status < 300 or 400 <= status < 600) and status not in (401, 403, 407)
 
 
 async def send_body(request: Request, connection: Connection) -> None:

@@ -8,10 +8,8 @@ length was said, and after anything odd one refusal with the guard's own headers
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
-from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import httptools
@@ -47,7 +45,14 @@ class Link(Protocol):
     def feed_eof(self) -> None: ...
 
 
-Handler = Callable[[Request], Awaitable[Answer | None]]
+class Function(Protocol):
+    """Who answers requests."""
+
+    def at_once(self, request: Request) -> bool:
+        """Whether the request is on its way: then `Browser.answer` or `Browser.go_on` is called later."""
+
+    async def handle(self, request: Request) -> Answer | None:
+        """The answer, or None where it was written already."""
 
 
 class Browser(asyncio.Protocol):
@@ -61,6 +66,8 @@ class Browser(asyncio.Protocol):
         self._request: Request | None = None
         self._head_done = False
         self._head_bytes = 0
+        self._busy = False  # somebody answers the request
+        self._is_leaving = False  # the answer is written, but not all of it has left
         self._task: asyncio.Task[None] | None = None
         self._link: Link | None = None
         self._rest = b""  # what came behind the request, for whoever is next
@@ -84,6 +91,8 @@ class Browser(asyncio.Protocol):
         self._closing = True
         if self._request:
             self._request.body.lose()
+            if self._request.under_way:
+                self._request.under_way.leave()
         if self._link:
             self._link.feed_eof()
         elif self._task:
@@ -110,6 +119,8 @@ class Browser(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writing_paused = False
+        if self._is_leaving:
+            self._end()
         if self._can_write and not self._can_write.done():
             self._can_write.set_result(None)
 
@@ -133,7 +144,7 @@ class Browser(asyncio.Protocol):
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
                 self._refuse(431)
-        elif self._task is None:
+        elif not self._busy:
             self._begin(request)
         else:
             request.body.wake()
@@ -176,13 +187,21 @@ class Browser(asyncio.Protocol):
     # Answering
 
     def _begin(self, request: Request) -> None:
+        self._busy = True
         if not request.body.done:
             self.deadline = self._front.now() + BODY_SECONDS + request.length / BODY_BYTES_PER_SECOND
-        self._task = self._front.loop.create_task(self._answer(request))
+        elif self._front.function.at_once(request):
+            return
+        self.go_on(request)
 
-    async def _answer(self, request: Request) -> None:
+    def go_on(self, request: Request) -> None:
+        """Answer it with as much time as it takes."""
+        if not self._closing:
+            self._task = self._front.loop.create_task(self._handle(request))
+
+    async def _handle(self, request: Request) -> None:
         try:
-            answer = await self._front.handle(request)
+            answer = await self._front.function.handle(request)
         except (ConnectionError, asyncio.CancelledError):
             self.abort()
             return
@@ -190,14 +209,20 @@ class Browser(asyncio.Protocol):
             log.exception("an answer failed below the guard")
             self.abort()
             return
+        finally:
+            if request.under_way:
+                request.under_way.leave()
         if answer is None:
             self._end()
         elif self._begun is request:
             self.abort()  # half an answer is there: no other can follow it
         else:
-            await self._whole(request, answer)
+            self.answer(request, answer)
 
-    async def _whole(self, request: Request, answer: Answer) -> None:
+    def answer(self, request: Request, answer: Answer) -> None:
+        """Write the whole answer. The next request is read when most of it has left."""
+        if self._closing:
+            return
         keep = self._keep and request.body.done
         head = answer_head(answer.status, answer.head, length=len(answer.body), keep=keep)
         if answer.body and request.method != "HEAD" and answer.status not in BODILESS:
@@ -205,9 +230,10 @@ class Browser(asyncio.Protocol):
         else:
             self.transport.write(head)
         if self._writing_paused:
-            with contextlib.suppress(ConnectionError):
-                await self.drain(WRITE_SECONDS)
-        self._end()
+            self._is_leaving = True
+            self.deadline = self._front.now() + WRITE_SECONDS
+        else:
+            self._end()
 
     def ask_for_body(self, request: Request) -> None:
         """Tell a browser that waits for a word to go on that its body is wanted (RFC 9110, section 10.1.1)."""
@@ -262,8 +288,8 @@ class Browser(asyncio.Protocol):
     def _end(self) -> None:
         """The answer is written: the next request, or the end."""
         request, self._request = self._request, None
-        self._task = None
-        self._begun = None
+        self._task = self._begun = None
+        self._busy = self._is_leaving = False
         if self._closing:
             return
         if self._link or not (self._keep and request and request.body.done):
@@ -279,7 +305,7 @@ class Browser(asyncio.Protocol):
     def _refuse(self, status: int) -> None:
         """The one answer to what is no request."""
         log.info("answered %s below the guard", status)
-        if self._task is None:
+        if not self._busy:
             self.transport.write(answer_head(status, REFUSED, length=8, keep=False) + b"Refused.")
             self._close()
         else:
@@ -298,7 +324,7 @@ class Browser(asyncio.Protocol):
         self.transport.resume_reading()
 
     def too_late(self) -> None:
-        if self._closing or self._request is None:
+        if self._closing or self._is_leaving or self._request is None:
             self.abort()
         elif not self._head_done:
             self._refuse(408)
@@ -314,15 +340,15 @@ class Browser(asyncio.Protocol):
     def hang_up(self) -> None:
         """The guard ends: at once where nothing is under way, else after this answer."""
         self._keep = False
-        if self._task is None:
+        if not self._busy:
             self.transport.close()
 
 
 class Front:
-    """The listening side. `handle` answers one request, or returns None where it has written the answer itself."""
+    """The listening side, and all connections that are open."""
 
-    def __init__(self, handle: Handler) -> None:
-        self.handle = handle
+    def __init__(self, function: Function) -> None:
+        self.function = function
         self.loop = asyncio.get_running_loop()
         self.now = self.loop.time
         self.browsers: set[Browser] = set()

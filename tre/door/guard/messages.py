@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from tre.door.guard.body import Body
 
 if TYPE_CHECKING:
+    from tre.door.guard.fetch import Fetch
     from tre.door.guard.front import Browser
 
 MAX_HEAD = 32 * 1024
@@ -37,15 +38,18 @@ class Unreadable(Exception):
 
 
 class Request:
-    """One request: its head, its body as far as it has come, and the browser's connection to answer on."""
+    """One request: its head, its body as far as it has come, the browser's connection to answer on, and what is under
+    way to the workspace for it already.
+    """
 
-    __slots__ = ("_fields", "_size", "body", "browser", "length", "method", "target")
+    __slots__ = ("_fields", "_size", "body", "browser", "length", "method", "target", "under_way")
 
     def __init__(self, browser: Browser, body: Body) -> None:
         self.browser = browser
         self.body = body
         self.method = self.target = ""
         self.length = 0
+        self.under_way: Fetch | None = None
         self._fields: dict[bytes, bytes] = {}
         self._size = 0
 

@@ -70,13 +70,17 @@ class SignIn:
             raise Unauthenticated("sign in first")
         return token.decode("ascii", "replace"), session_id
 
+    def is_known(self, token: str, session_id: str) -> bool:
+        """Whether the Hub said a short time ago that this is the owner: `check_owner` would not ask."""
+        checked_at = self._owners.get((token, session_id))
+        return checked_at is not None and time.monotonic() - checked_at < CACHE_SECONDS
+
     async def check_owner(self, token: str, session_id: str, *, fresh: bool = False) -> None:
         """Raises Unauthenticated where the Hub does not know the token, Forbidden for anyone but the owner.
 
         `fresh`: the Hub's word of now, not of up to `CACHE_SECONDS` ago. Only a good word is remembered.
         """
-        checked_at = self._owners.get((token, session_id))
-        if not fresh and checked_at is not None and time.monotonic() - checked_at < CACHE_SECONDS:
+        if not fresh and self.is_known(token, session_id):
             return
         self._owners.pop((token, session_id), None)
         await self._ask_hub(token, session_id)

@@ -44,6 +44,18 @@ class Meter:
             self.account = budget.count(self.account, out_bytes=out_bytes, in_bytes=in_bytes)
         return self._state() is Passage.OPEN
 
+    def pass_at_once(self, *, out_bytes: int) -> bool:
+        """Book bytes that may pass now; where they may not, book nothing: `spend` has to be awaited."""
+        booked = budget.count(self.account, out_bytes=out_bytes)
+        if budget.passage(booked, self.limits, now=time.monotonic()) is not Passage.OPEN:
+            return False
+        self.account = booked
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        return self._state() is Passage.OPEN
+
     async def settle(self) -> None:
         """Return when bytes may pass; raises WorkspaceClosed. Asks the control plane where that is due."""
         while self._state() is not Passage.OPEN:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httptools
 
-from tre.door.guard.body import Body, BodyLost
+from tre.door.guard.body import HIGH_WATER, Body, BodyLost
 from tre.door.guard.routes import address_of
 
 MAX_HEAD_BYTES = 32 * 1024
@@ -43,9 +43,11 @@ class Connection(asyncio.Protocol):
         self.transport: Any = None
         self.closed = False
         self.upgraded = False
+        self.on_change: Callable[[], None] | None = None
         self.on_upgraded_data: Callable[[bytes], None] | None = None
         self.on_lost: Callable[[], None] | None = None
         self.tail = b""
+        self.has_place = False
         self._can_write: asyncio.Future[None] | None = None
         self._writing_paused = False
 
@@ -62,7 +64,17 @@ class Connection(asyncio.Protocol):
 
     @property
     def done(self) -> bool:
+        """Whether all of the answer is here."""
         return self._body.done
+
+    @property
+    def buffered(self) -> int:
+        return self._body.buffered
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more comes before something is taken."""
+        return self._body.buffered > HIGH_WATER
 
     # asyncio.Protocol
 
@@ -96,7 +108,7 @@ class Connection(asyncio.Protocol):
             self.abort()
         if not self.head_done and self._head_bytes + len(data) > MAX_HEAD_BYTES:
             self.abort()
-        self._body.wake()
+        self._tell()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -149,7 +161,7 @@ class Connection(asyncio.Protocol):
     async def head(self, seconds: float) -> int:
         """Wait for the answer's status, at most so long however it dribbles."""
         if not self.head_done:
-            late = asyncio.get_running_loop().call_later(seconds, self._too_late)
+            late = asyncio.get_running_loop().call_later(seconds, self.too_late)
             try:
                 while not self.head_done:
                     await self._change()
@@ -165,7 +177,7 @@ class Connection(asyncio.Protocol):
             elif self._body.done:
                 return
             else:
-                late = asyncio.get_running_loop().call_later(BODY_SECONDS, self._too_late)
+                late = asyncio.get_running_loop().call_later(BODY_SECONDS, self.too_late)
                 try:
                     await self._change()
                 finally:
@@ -191,7 +203,7 @@ class Connection(asyncio.Protocol):
         except BodyLost as error:
             raise UpstreamLost("connection lost", sent_nothing=not self.started) from error
 
-    def _too_late(self) -> None:
+    def too_late(self) -> None:
         self.started = True  # it had its time: the same again would take as long
         self.abort()
 
@@ -199,6 +211,13 @@ class Connection(asyncio.Protocol):
         self.closed = True
         self._body.lose()
         self.resume_writing()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Last of all: whoever is told may use this connection for the next request at once."""
+        self._body.wake()
+        if self.on_change:
+            self.on_change()
 
 
 class Upstream:
@@ -208,22 +227,37 @@ class Upstream:
         self._upstream = upstream
         self._address = address_of(upstream)
         self._idle: list[Connection] = []
+        self._out: set[Connection] = set()
         self._places = asyncio.Semaphore(CONNECTIONS)
+        self._closed = False
 
     async def take(self, *, fresh: bool = False) -> Connection:
         """A connection for one request, to be given back; raises UpstreamLost. Waits while too many are out."""
         await self._places.acquire()
         try:
-            return (None if fresh else self._take_idle()) or await self.connect()
+            connection = (None if fresh else self._take_idle()) or await self.connect()
         except BaseException:
             self._places.release()
             raise
+        connection.has_place = True
+        self._out.add(connection)
+        return connection
+
+    def take_kept(self) -> Connection | None:
+        """A connection that is there, without waiting for a place: there are only so many of these."""
+        connection = self._take_idle()
+        if connection:
+            self._out.add(connection)
+        return connection
 
     def give_back(self, connection: Connection) -> None:
         """It is kept for the next request where the answer was read to its end."""
-        self._places.release()
+        self._out.discard(connection)
+        if connection.has_place:
+            connection.has_place = False
+            self._places.release()
         whole = connection.done and connection.keep and not connection.closed and not connection.upgraded
-        if whole and len(self._idle) < IDLE_CONNECTIONS:
+        if whole and not self._closed and len(self._idle) < IDLE_CONNECTIONS:
             self._idle.append(connection)
         else:
             connection.abort()
@@ -250,5 +284,8 @@ class Upstream:
         return None
 
     def close(self) -> None:
-        while self._idle:
-            self._idle.pop().abort()
+        """End every connection, also those on which an answer is under way."""
+        self._closed = True
+        for connection in (*self._idle, *self._out):
+            connection.abort()
+        self._idle.clear()
