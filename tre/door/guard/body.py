@@ -60,7 +60,8 @@ class Body:
         self.buffered = 0
         if self._paused:
             self._paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
         return taken
 
     async def pieces(self) -> AsyncIterator[bytes]:

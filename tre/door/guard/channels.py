@@ -51,6 +51,8 @@ class Relay:
 
     def start(self) -> None:
         """Both handshakes stand. What came right behind the workspace's goes on first."""
+        if self.ended.done():
+            return
         self._upstream.on_lost = self._finish
         self._upstream.on_upgraded_data = self.from_workspace
         self._workspace.sockets.add(self)
@@ -145,6 +147,7 @@ async def open_channels(
         offered = [part.strip() for part in request.header(b"sec-websocket-protocol").split(",")]
         chosen = await shake_hands(upstream, admitted, workspace, key, SUBPROTOCOL if SUBPROTOCOL in offered else "")
         workspace.touch()
+        check_count(workspace)  # again: others may have come meanwhile
         link = Relay(workspace, request.browser, upstream, token, session_id)
         request.browser.become(link, upgraded_head(key, chosen))
         link.start()

@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 MAX_HEAD = 32 * 1024
 MAX_FIELDS = 100
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+#: The headers that the guard reads. Of these there is one, or each reader could take another; of those below there may
+#: be several, which are one list. All others are passed over.
+SINGLE = frozenset(
+    b"content-encoding content-length expect host origin sec-fetch-mode sec-fetch-site sec-websocket-key "
+    b"sec-websocket-version transfer-encoding upgrade x-forwarded-proto x-xsrftoken".split()
+)
+LISTS = {b"cookie": b"; ", **dict.fromkeys(b"accept connection if-none-match sec-websocket-protocol".split(), b", ")}
 #: Answers that end with their head, whatever was meant to follow (RFC 9110, section 6.4.1).
 BODILESS = frozenset({101, 204, 304})
 
@@ -42,7 +49,7 @@ class Request:
     way to the workspace for it already.
     """
 
-    __slots__ = ("_fields", "_size", "body", "browser", "length", "method", "target", "under_way")
+    __slots__ = ("_count", "_fields", "_size", "body", "browser", "length", "method", "target", "under_way")
 
     def __init__(self, browser: Browser, body: Body) -> None:
         self.browser = browser
@@ -51,7 +58,7 @@ class Request:
         self.length = 0
         self.under_way: Fetch | None = None
         self._fields: dict[bytes, bytes] = {}
-        self._size = 0
+        self._count = self._size = 0
 
     def header(self, name: bytes, default: str = "") -> str:
         """A header's value. `name` is in lower case."""
@@ -80,16 +87,18 @@ class Request:
             raise Unreadable(400) from None
 
     def add_field(self, name: bytes, value: bytes) -> None:
-        """Raises Unreadable for a second one of the same name: each reader could take another. Cookies are a list."""
+        """Raises Unreadable for a second one where there can be but one, and for too many."""
         self._grow(len(name) + len(value) + 4)
-        name, value = name.lower(), value.strip(b" \t")
-        if name in self._fields:
-            if name != b"cookie":
-                raise Unreadable(400)
-            value = self._fields[name] + b"; " + value
-        elif len(self._fields) >= MAX_FIELDS:
+        self._count += 1
+        if self._count > MAX_FIELDS:
             raise Unreadable(431)
-        self._fields[name] = value
+        name = name.lower()
+        if name in self._fields:
+            if name in SINGLE:
+                raise Unreadable(400)
+            self._fields[name] += LISTS[name] + value.strip(b" \t")
+        elif name in SINGLE or name in LISTS:
+            self._fields[name] = value.strip(b" \t")
 
     def complete(self, method: str, version: str) -> None:
         """The head is here. Raises Unreadable where its version is another, or it expects what is not done here."""
