@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
-from http.cookies import Morsel
+from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING
 
 from tre.door.guard.body import Body
@@ -137,8 +137,8 @@ def cookie_line(
     name: str, value: str, *, path: str, secure: bool, same_site: str, http_only: bool, max_age: int | None = None
 ) -> bytes:
     """A Set-Cookie line; a `max_age` of 0 takes the cookie away."""
-    morsel: Morsel[str] = Morsel()
-    morsel.set(name, value, f'"{value}"')
+    cookie: SimpleCookie = SimpleCookie({name: value})
+    morsel = cookie[name]
     morsel["path"], morsel["samesite"] = path, same_site
     if secure:
         morsel["secure"] = "Secure"
