@@ -88,7 +88,7 @@ class Guard:
 
     def _admit(self, request: Request) -> tuple[Workspace, Admitted]:
         raw_path, raw_query = paths.split_target(request.target)
-        base_url, rest = paths.split_base(paths.clean(raw_path))
+        base_url, rest = paths.place(raw_path)
         if not is_host(request.header(b"host")):
             raise InvalidInput("no plain host name", field="Host")
         workspace = self._workspaces.find(base_url)

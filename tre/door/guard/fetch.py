@@ -7,9 +7,7 @@ is under way already.
 
 from __future__ import annotations
 
-import asyncio
-
-from tre.door.guard.forward import API_HEADERS, HEAD_SECONDS, asked_head, is_sound
+from tre.door.guard.forward import API_HEADERS, asked_head, is_sound
 from tre.door.guard.messages import Answer, Request
 from tre.door.guard.paths import Admitted
 from tre.door.guard.upstream import Connection
@@ -19,16 +17,19 @@ from tre.door.guard.workspace import Workspace
 class Fetch:
     """One request under way to its workspace, of which the connection tells every change."""
 
-    __slots__ = ("_connection", "_late", "_request", "_workspace")
+    __slots__ = ("_connection", "_request", "_workspace")
 
     def __init__(self, request: Request, workspace: Workspace, connection: Connection, head: bytes) -> None:
         self._request = request
         self._workspace = workspace
         self._connection = connection
-        self._late = asyncio.get_running_loop().call_later(HEAD_SECONDS, connection.too_late)
         connection.on_change = self._look
         request.under_way = self
         connection.send(head)
+
+    def too_late(self) -> None:
+        """The answer took too long: there is none."""
+        self._connection.too_late()
 
     def _look(self) -> None:
         connection = self._connection
@@ -67,7 +68,6 @@ class Fetch:
         self._workspace.upstream.give_back(self._connection)
 
     def _stop(self) -> None:
-        self._late.cancel()
         self._connection.on_change = None
 
 

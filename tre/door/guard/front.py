@@ -33,6 +33,7 @@ IDLE_SECONDS = 75  # between two requests
 HEAD_SECONDS = 20  # from a head's first byte to its last
 BODY_SECONDS, BODY_BYTES_PER_SECOND = 60, 16 * 1024  # what a body may take at least, and for each further piece
 WRITE_SECONDS = 120  # until a browser that reads slowly has taken the next piece
+ANSWER_SECONDS = 120  # for what is under way at once
 CLOSE_SECONDS = 5  # for the last bytes of an answer; until then what still comes is thrown away
 REFUSED = lines(refusal_headers())
 
@@ -161,8 +162,9 @@ class Browser(asyncio.Protocol):
         self._current.add_target(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._head_done:  # else a trailer
-            self._current.add_field(name, value)
+        request = self._request
+        if request and not self._head_done:  # else a trailer
+            request.add_field(name, value)
 
     def on_headers_complete(self) -> None:
         self._current.complete(self._parser.get_method().decode("ascii"), self._parser.get_http_version())
@@ -191,11 +193,14 @@ class Browser(asyncio.Protocol):
         if not request.body.done:
             self.deadline = self._front.now() + BODY_SECONDS + request.length / BODY_BYTES_PER_SECOND
         elif self._front.function.at_once(request):
+            if self._busy:
+                self.deadline = self._front.now() + ANSWER_SECONDS
             return
         self.go_on(request)
 
     def go_on(self, request: Request) -> None:
         """Answer it with as much time as it takes."""
+        self.deadline = self.deadline if not request.body.done else math.inf
         if not self._closing:
             self._task = self._front.loop.create_task(self._handle(request))
 
@@ -328,6 +333,8 @@ class Browser(asyncio.Protocol):
             self.abort()
         elif not self._head_done:
             self._refuse(408)
+        elif self._request.under_way:
+            self._request.under_way.too_late()
         else:
             self._keep = False
             self.deadline = math.inf

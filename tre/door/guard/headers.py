@@ -8,6 +8,7 @@ Content-Disposition, Set-Cookie, Server or Content-Security-Policy from a worksp
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 ORIGIN = re.compile(r"[A-Za-z0-9.\-\[\]:]{1,255}")
 
@@ -55,6 +56,7 @@ COMMON = {
 }
 
 
+@lru_cache(64)
 def is_host(text: str) -> bool:
     """Whether a Host header is a plain host with an optional port: it becomes part of a policy."""
     return ORIGIN.fullmatch(text) is not None
@@ -136,18 +138,13 @@ def refusal_headers() -> dict[str, str]:
 
 def upstream_head(*, method: str, target: str, token: str, length: int | None, has_json: bool = True) -> bytes:
     """The whole request head for the workspace's Jupyter server. `length`: bytes of the body, None without one."""
-    lines = [
-        f"{method} {target} HTTP/1.1",
-        "Host: localhost",
-        f"Authorization: token {token}",
-        "Accept: application/json",
-        "Accept-Encoding: identity",
-    ]
-    if length is not None:
-        lines.append(f"Content-Length: {length}")
-        if has_json and length:
-            lines.append("Content-Type: application/json")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+    framing = "" if length is None else f"Content-Length: {length}\r\n"
+    if has_json and length:
+        framing += "Content-Type: application/json\r\n"
+    return (
+        f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: token {token}\r\n"
+        f"Accept: application/json\r\nAccept-Encoding: identity\r\n{framing}\r\n"
+    ).encode("ascii")
 
 
 def upgrade_head(*, target: str, token: str, key: str, subprotocol: str) -> bytes:

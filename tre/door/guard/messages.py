@@ -88,9 +88,9 @@ class Request:
 
     def add_field(self, name: bytes, value: bytes) -> None:
         """Raises Unreadable for a second one where there can be but one, and for too many."""
-        self._grow(len(name) + len(value) + 4)
+        self._size += len(name) + len(value) + 4
         self._count += 1
-        if self._count > MAX_FIELDS:
+        if self._count > MAX_FIELDS or self._size > MAX_HEAD:
             raise Unreadable(431)
         name = name.lower()
         if name in self._fields:

@@ -109,6 +109,11 @@ def split_target(raw: str) -> tuple[str, str]:
 
 
 @lru_cache(REMEMBERED)
+def place(raw_path: str) -> tuple[str, str]:
+    """A raw path as (base URL of the workspace, rest below it), decoded once; raises PathRefused."""
+    return split_base(clean(raw_path))
+
+
 def clean(raw_path: str) -> str:
     """The path decoded once. Raises PathRefused for every spelling that another reader could read as another path."""
     try:

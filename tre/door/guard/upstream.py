@@ -48,12 +48,12 @@ class Connection(asyncio.Protocol):
         self.on_lost: Callable[[], None] | None = None
         self.tail = b""
         self.has_place = False
+        self._parser = httptools.HttpResponseParser(self)
         self._can_write: asyncio.Future[None] | None = None
         self._writing_paused = False
 
     def reset(self) -> None:
         """Ready for the next request. Nothing of an earlier answer is left."""
-        self._parser = httptools.HttpResponseParser(self)
         self._body = Body(self.transport)
         self._head_bytes = 0
         self.headers: dict[bytes, bytes] = {}
