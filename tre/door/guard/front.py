@@ -159,7 +159,8 @@ class Browser(asyncio.Protocol):
         self.deadline = self._front.now() + HEAD_SECONDS
 
     def on_url(self, part: bytes) -> None:
-        self._current.add_target(part)
+        if self._request:
+            self._request.add_target(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         request = self._request
@@ -167,24 +168,22 @@ class Browser(asyncio.Protocol):
             request.add_field(name, value)
 
     def on_headers_complete(self) -> None:
-        self._current.complete(self._parser.get_method().decode("ascii"), self._parser.get_http_version())
-        self._head_done = True
-        self._keep = self._parser.should_keep_alive() and not self._current.chunked
-
-    def on_body(self, piece: bytes) -> None:
-        if not self._current.chunked:
-            self._current.body.put(piece)
-
-    def on_message_complete(self) -> None:
-        if not self._current.chunked:
-            self._current.body.end()
-            self.deadline = math.inf
-
-    @property
-    def _current(self) -> Request:
         if self._request is None:
             raise Unreadable(400)
-        return self._request
+        self._request.complete(self._parser.get_method().decode("ascii"), self._parser.get_http_version())
+        self._head_done = True
+        self._keep = self._parser.should_keep_alive() and not self._request.chunked
+
+    def on_body(self, piece: bytes) -> None:
+        request = self._request
+        if request and not request.chunked:
+            request.body.put(piece)
+
+    def on_message_complete(self) -> None:
+        request = self._request
+        if request and not request.chunked:
+            request.body.end()
+            self.deadline = math.inf
 
     # Answering
 
@@ -300,7 +299,8 @@ class Browser(asyncio.Protocol):
         if self._link or not (self._keep and request and request.body.done):
             self._close()
             return
-        request.body.take()  # which nobody wanted
+        if request.body.buffered:
+            request.body.take()  # which nobody wanted
         self.deadline = self._front.now() + IDLE_SECONDS
         if self._rest:
             rest, self._rest = self._rest, b""

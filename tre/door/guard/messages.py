@@ -49,13 +49,14 @@ class Request:
     way to the workspace for it already.
     """
 
-    __slots__ = ("_count", "_fields", "_size", "body", "browser", "length", "method", "target", "under_way")
+    __slots__ = ("_count", "_fields", "_size", "body", "browser", "chunked", "length", "method", "target", "under_way")
 
     def __init__(self, browser: Browser, body: Body) -> None:
         self.browser = browser
         self.body = body
         self.method = self.target = ""
         self.length = 0
+        self.chunked = False  # the body does not say how long it is: such a body is never read
         self.under_way: Fetch | None = None
         self._fields: dict[bytes, bytes] = {}
         self._count = self._size = 0
@@ -72,15 +73,12 @@ class Request:
     def has_body(self) -> bool:
         return self.length > 0 or self.chunked
 
-    @property
-    def chunked(self) -> bool:
-        """Whether the body does not say how long it is. Such a body is never read."""
-        return b"transfer-encoding" in self._fields
-
     # While it is read
 
     def add_target(self, part: bytes) -> None:
-        self._grow(len(part))
+        self._size += len(part)
+        if self._size > MAX_HEAD:
+            raise Unreadable(431)
         try:
             self.target += part.decode("ascii")
         except UnicodeDecodeError:
@@ -109,11 +107,7 @@ class Request:
         self.method = method
         # The parser has let nothing pass but digits that fit.
         self.length = int(self._fields.get(b"content-length", b"0"))
-
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > MAX_HEAD:
-            raise Unreadable(431)
+        self.chunked = b"transfer-encoding" in self._fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,9 @@ class Kind(Enum):
     UPSTREAM = "upstream"  # the workspace's Jupyter server, as JSON
     CHANNELS = "channels"  # the workspace's Jupyter server, the kernel's websocket
 
+    #: Members are one object each. Enum's own hash is Python, asked several times for every request.
+    __hash__ = object.__hash__
+
 
 @dataclass(frozen=True)
 class Admitted:
