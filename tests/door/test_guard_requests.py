@@ -286,3 +286,53 @@ def test_who_goes_away_takes_the_question_along(server, browse: Open):
     wait_for(lambda: gone == [True], "the end of the connection", 10)
     after = browse()
     assert after.send(after.head("api/contents/x")).answer()[2] == OK[-2:]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status"),
+    [
+        (b"Cookie: ", b"X-Cookie: ", 403),
+        (b"Cookie: jupyterhub-user-alice-heart=", b"Cookie: jupyterhub-user-alice-heart=2", 403),
+        (b"Cookie: jupyterhub-user-alice-heart=", b"Cookie: jupyterhub-user-bob-heart=", 403),
+        (b"X-XSRFToken: ", b"X-No: ", 403),
+        (b"X-XSRFToken: ", b"X-XSRFToken: x", 403),
+        (b"X-XSRFToken: ", b"Origin: http://evil.example\r\nX-XSRFToken: ", 403),
+        (b"X-XSRFToken: ", b"Origin: null\r\nX-XSRFToken: ", 403),
+        (b"X-XSRFToken: ", b"Origin: \r\nX-XSRFToken: ", 403),
+        (b"X-XSRFToken: ", b"Sec-Fetch-Site: cross-site\r\nX-XSRFToken: ", 403),
+        (b"X-XSRFToken: ", b"Sec-Fetch-Site: same-site\r\nX-XSRFToken: ", 403),
+        (b"X-XSRFToken: ", b"Content-Encoding: gzip\r\nX-XSRFToken: ", 422),
+        (b"X-XSRFToken: ", b"Content-Length: 1\r\nX-XSRFToken: ", 422),
+        (b"Host: ", b"Host: evil.example;", 422),
+        (b"Host: ", b"X-Host: ", 422),
+        (b"/alice/heart/", b"/bob/heart/", 404),
+        (b"api/contents/x", b"files/x", 404),
+        (b"api/contents/x", b"api/contents/../x", 404),
+    ],
+)
+def test_the_short_way_is_no_way_around(server, browse: Open, old, new, status):
+    """With a connection that is kept and a sign-in that is known, so that nothing has to be waited for."""
+    browser = browse()
+    good = browser.head("api/contents/x", b"", "GET")
+    for _ in range(2):
+        assert browser.send(good).answer()[0] == 200
+    server.heads.clear()
+    assert old in good
+    assert browser.send(good.replace(old, new, 1)).answer()[0] == status
+    assert server.asked == []
+
+
+def test_the_short_way_ends_with_the_sign_in_and_with_the_account(server, house: GuardHouse, browse: Open):
+    browser = browse()
+    whole = browser.head("api/contents/x")
+    assert browser.send(whole).answer()[0] == 200
+    house.api.suspended["w1"] = "Too much has left this workspace today."
+
+    def refused() -> bool:
+        status, _, body = browser.send(whole).answer()
+        return status == 403 and b"Too much" in body
+
+    wait_for(refused, "the end of what passes", 30)
+    server.heads.clear()
+    assert refused()
+    assert server.asked == []
