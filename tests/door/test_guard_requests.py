@@ -3,11 +3,14 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import pytest
 
 from tests.door.hostile import OK, HostileServer, RawBrowser
 from tests.door.parts import GuardHouse, route_for, wait_for
+from tests.door.stand_in import owner_model
+from tre.workspaces.plan import DoorLimits
 
 POLICY = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'; sandbox"
 Open = Callable[..., RawBrowser]
@@ -336,3 +339,43 @@ def test_the_short_way_ends_with_the_sign_in_and_with_the_account(server, house:
     server.heads.clear()
     assert refused()
     assert server.asked == []
+
+
+def test_the_short_way_knows_whom_it_lets_in(server, house: GuardHouse, browse: Open):
+    """A cookie that this guard signed, around a token that the Hub does not know, or knows as somebody else's."""
+    owner = browse()
+    assert owner.send(owner.head("api/contents/x")).answer()[0] == 200
+    server.heads.clear()
+    for token in ("unknown", "bobs"):
+        headers = house.browser(house.routes["w1"], token)
+        house.hub.tokens.pop(token)
+        if token == "bobs":
+            house.hub.tokens[token] = owner_model("bob", "heart")
+        stranger = RawBrowser(house.places.guard_port, owner.base, headers)
+        assert stranger.send(stranger.head("api/contents/x")).answer()[0] == 403
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_short_way_counts_and_caps(server, house: GuardHouse, browse: Open, chunked):
+    """Every byte is in the report, and an answer that is too long for the policy is none."""
+
+    def answer(size: int) -> bytes:
+        body = b"a" * size
+        if chunked:
+            return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (size, body)
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, body)
+
+    server.answers = {"right": answer(4000), "long": answer(6000)}
+    limits = asdict(DoorLimits(response_bytes=5000))
+    route = route_for(server.folder, workspace_id="w4", server="short", limits=limits)
+    house.add_route(route)
+    browser = RawBrowser(house.places.guard_port, route["base_url"], house.browser(route))
+    for _ in range(5):
+        status, _, body = browser.send(browser.head("api/contents/right")).answer()
+        assert (status, len(body)) == (200, 4000)
+    wait_for(lambda: house.api.traffic.get("w4", [0, 0])[0] == 5 * 4000, "the report", 10)
+    house.api.traffic.pop("w4")
+    status, _, body = browser.send(browser.head("api/contents/long")).answer()
+    assert (status, b"aaa" in body) == (413, False)
+    browser.socket.close()

@@ -123,20 +123,24 @@ async def answer(
 ) -> Answer | None:
     most = workspace.meter.limits.response_bytes
     announced = connection.length()
-    if announced is not None and announced > most:
-        raise LimitExceeded(f"a single answer may have {most} bytes, this one has {announced}", field="path")
-    whole = connection.whole()
-    if whole is None:
+    check_length(announced or 0, most)
+    found, ended = connection.whole(), True
+    if found is None:
         body = connection.body()
         found, ended = await collect(body)
-        if not ended:
-            await pass_on(request, workspace, body, found, status, announced)
-            return None
-        whole = found
-    await workspace.meter.spend(out_bytes=len(whole))
+    check_length(len(found), most)
+    if not ended:
+        await pass_on(request, workspace, body, found, status, announced)
+        return None
+    await workspace.meter.spend(out_bytes=len(found))
     if admitted.path.startswith("api/kernelspecs"):
-        whole = own_resources(whole, workspace.route.base_url)
-    return Answer(status, API_HEADERS, whole)
+        found = own_resources(found, workspace.route.base_url)
+    return Answer(status, API_HEADERS, found)
+
+
+def check_length(length: int, most: int) -> None:
+    if length > most:
+        raise LimitExceeded(f"a single answer may have {most} bytes, this one has {length}", field="path")
 
 
 async def collect(body: AsyncIterator[bytes]) -> tuple[bytes, bool]:
