@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from output_checks.evidence.spec import PERCENTS, TableSpec
+from output_checks.evidence.unreadable import not_utf8
 from output_checks.evidence.words import Labels
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ def in_memory(spec: TableSpec, data: Any) -> InMemory | None:
         return None
     dimensions, cells = [], 1
     for name in spec.dimensions:
-        dim = _coded(pandas, series[name])
+        try:
+            dim = _coded(pandas, series[name])
+        except UnicodeDecodeError:
+            raise not_utf8(name) from None
         if dim is None:
             return None
         cells *= len(dim.texts) + 1

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from output_checks.errors import BadInput, Unreadable
+from output_checks.evidence.unreadable import WHOLE, is_encoding, not_utf8, unreadable
 from output_checks.evidence.where import Expression, to_sql
 
 MISSING_WORDS = ["", "NA", "N/A", "NaN", "nan", "NULL", "null", "None"]
@@ -27,7 +28,6 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 NUMERIC = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
            "UHUGEINT", "FLOAT", "DOUBLE", "DECIMAL")  # fmt: skip
 FLOATS = ("FLOAT", "DOUBLE")
-WHOLE = "Check that the file or frame is whole."
 
 
 class NoColumn(BadInput):
@@ -61,14 +61,29 @@ class Source:
         try:
             return dict(self._query(sql).fetchnumpy())
         except Exception as problem:
-            raise Unreadable(_first_line(problem), field="data", remedy=WHOLE) from None
+            raise self._blocked(problem) from None
 
     def one(self, sql: str) -> Any:
         """The first value of the first row."""
         try:
             return self._query(sql).fetchall()[0][0]
         except Exception as problem:
-            raise Unreadable(_first_line(problem), field="data", remedy=WHOLE) from None
+            raise self._blocked(problem) from None
+
+    def _blocked(self, problem: Exception) -> Unreadable:
+        """The refusal; of bytes that are no text it names the column."""
+        if not is_encoding(problem):
+            return unreadable(problem, WHOLE)
+        texts = {name: column.alias for name, column in self.columns.items() if column.kind in ("text", "enum")}
+        bad = [name for name, alias in texts.items() if not self._is_text(alias)]
+        return not_utf8(bad[0]) if bad else unreadable(problem, WHOLE)
+
+    def _is_text(self, alias: str) -> bool:
+        try:
+            self._query(f"SELECT count(decode(encode({alias}::VARCHAR))) FROM records").fetchall()  # noqa: S608
+        except Exception:
+            return False
+        return True
 
     def filter_sql(self, where: Expression | None) -> str:
         """The SQL condition of a filter on this source; TRUE without one."""
@@ -102,7 +117,7 @@ def attach(data: Any, names: tuple[str, ...], *, text_dimensions: tuple[str, ...
     except (BadInput, Unreadable):
         raise
     except Exception as problem:
-        raise Unreadable(_first_line(problem), field="data", remedy="Give a readable frame or file.") from None
+        raise unreadable(problem, "Give a readable frame or file.") from None
     types = {row[0]: str(row[1]) for row in described}
     return Source(query, {name: _column(name, alias, types[alias]) for name, alias in aliases.items()})
 
@@ -154,7 +169,7 @@ def read_file(path: Path) -> Any:
     except Unreadable:
         raise
     except Exception as problem:
-        raise Unreadable(_first_line(problem), field="data", remedy=WHOLE) from None
+        raise unreadable(problem, WHOLE) from None
 
 
 def _file(connection: Any, path: Path, text: tuple[str, ...]) -> Any:
@@ -186,7 +201,10 @@ def _frame(data: Any, aliases: dict[str, str]) -> Any:
     if polars is not None and isinstance(data, polars.DataFrame):
         return data.select(_present(names, tuple(data.columns))).to_arrow().rename_columns(new)
     if hasattr(data, "to_batches") and hasattr(data, "rename_columns"):
-        return data.select(_present(names, tuple(data.schema.names))).rename_columns(new)
+        table = data.select(_present(names, tuple(data.schema.names)))
+        for name in names:
+            _whole(table[name], name)
+        return table.rename_columns(new)
     if isinstance(data, dict):
         import pyarrow as pa
 
@@ -220,8 +238,20 @@ def _pandas(pandas: Any, frame: Any, aliases: dict[str, str]) -> Any:
             series = _categorical(series)
         elif isinstance(series.dtype, pandas.PeriodDtype | pandas.IntervalDtype):
             series = series.astype("string").where(series.notna())
+        elif getattr(series.dtype, "storage", "") == "pyarrow" or isinstance(series.dtype, pandas.ArrowDtype):
+            _whole(series.array.__arrow_array__(), name)
         columns[aliases[name]] = series
     return pandas.DataFrame(columns, index=frame.index, copy=False)
+
+
+def _whole(column: Any, name: str) -> None:
+    """Raises Unreadable for an Arrow column that is not what its type says: the database takes what it is given."""
+    import pyarrow as pa
+
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as problem:
+        raise not_utf8(name) if is_encoding(problem) else unreadable(problem, WHOLE) from None
 
 
 def _categorical(series: Any) -> Any:
@@ -290,7 +320,3 @@ def _literal(value: Any, column: Column, name: str) -> str:
         field="where",
         remedy="Give a constant of the column's own kind; dates as text like 2024-01-31.",
     )
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:300]

@@ -61,7 +61,7 @@ class JsonLines:
     def releases(self) -> Iterator[Release]:
         if not self.path.exists():
             return
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(self.path.read_bytes().splitlines(), start=1):
             if line.strip():
                 try:
                     yield Release.from_dict(json.loads(line))
