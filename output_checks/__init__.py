@@ -134,7 +134,7 @@ def __getattr__(name: str) -> Any:
 
 
 if "IPython" in sys.modules:
-    for _module in ("mitigation.report", "mitigation.writing", "reading.formats"):
+    for _module in ("mitigation.report", "mitigation.readback"):
         import_module(f"output_checks.{_module}")
     import_module("output_checks.appetites").profiles()
     import_module("output_checks.evidence.sources").warm()

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from output_checks.errors import BadInput, Unsafe
 from output_checks.evidence.totals import base_cells
 from output_checks.mitigation.delivery import deliver
+from output_checks.mitigation.readback import audited_csv
 from output_checks.reading.png import read_png
 from output_checks.reading.svg import NUMBER, Drawn, read_svg
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from output_checks.mitigation.mitigate import Mitigated
+    from output_checks.mitigation.redacted import Redacted
 
 COLOUR = (29, 112, 184)
 MOST_BARS = 120
@@ -36,7 +37,7 @@ class Bars:
     edges   of a histogram's bins (one more than bars); empty for categories, which are named by their labels
     """
 
-    table: Mitigated
+    table: Redacted
     title: str
     edges: tuple[float, ...] = ()
 
@@ -96,7 +97,7 @@ class Bars:
 
     def audit(self, raw: bytes, kind: str) -> None:
         """Measures the bars in the bytes as a reader would. Raises Unsafe unless they are those of the table."""
-        self.table.to_csv()  # the table itself must pass
+        audited_csv(self.table)  # the table itself must pass
         wrong = self._drawn_wrong(read_svg(raw)) if kind == "svg" else self._painted_wrong(read_png(raw))
         if wrong:
             raise Unsafe(f"The written figure failed its audit: {wrong}", remedy="Draw the mitigated table only.")

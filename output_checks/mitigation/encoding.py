@@ -13,17 +13,32 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from output_checks.errors import BadInput
-from output_checks.mitigation.writing import csv_text
+from output_checks.mitigation.writing import long_text, wide_text
 from output_checks.reading.formats import KINDS, TEX
 from output_checks.reading.published import THOUSANDS
 
 if TYPE_CHECKING:
-    from output_checks.mitigation.mitigate import Mitigated
+    from output_checks.mitigation.redacted import Redacted
 
 SHOWN = re.compile(r"-?\d(?:\d|(?P<comma>,))*(?:\.(?P<decimals>\d{1,12}))?%?")
 
 
-def encode(table: Mitigated, kind: str, layout: str = "long", like: Any = None) -> bytes:
+def csv_text(table: Redacted, layout: str = "long", like: Any = None) -> str:
+    """Long (a column per dimension and `value`) or wide CSV text, empty where suppressed; `like` is a frame or
+    Styler whose order and formats are kept.
+    """
+    if like is not None:
+        from output_checks.mitigation.given import shown
+
+        return str(shown(table, like).to_csv())
+    if layout == "long":
+        return long_text(table)
+    if layout == "wide":
+        return str(wide_text(table).to_csv())
+    raise BadInput(f"{layout!r} is not known.", field="layout", remedy='Use "long" or "wide".')
+
+
+def encode(table: Redacted, kind: str, layout: str = "long", like: Any = None) -> bytes:
     """The table as bytes of a format (csv, xlsx, parquet, html, tex). Raises BadInput for another."""
     text = csv_text(table, layout, like)
     if kind == "csv":

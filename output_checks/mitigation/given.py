@@ -16,12 +16,12 @@ from output_checks.evidence.spec import TableSpec
 from output_checks.reading.published import PublishedCell
 
 if TYPE_CHECKING:
-    from output_checks.mitigation.mitigate import Mitigated
+    from output_checks.mitigation.redacted import Redacted
 
 NEAR = 1e-9
 
 
-def like(table: Mitigated, given: Any) -> Any:
+def like(table: Redacted, given: Any) -> Any:
     """`given` (a frame, or a Styler of one) with mitigated values: its index and columns as they are, whole
     numbers whole. Raises BadInput if it is not the table that was mitigated.
     """
@@ -40,7 +40,7 @@ def like(table: Mitigated, given: Any) -> Any:
     return out
 
 
-def shown(table: Mitigated, given: Any) -> Any:
+def shown(table: Redacted, given: Any) -> Any:
     """The same as texts: every value through the Styler's own format, suppressed ones empty, labels as text."""
     import pandas as pd
 
@@ -74,8 +74,8 @@ def _texts(index: Any) -> Any:
     return pd.MultiIndex.from_tuples([tuple(map(text, row)) for row in index], names=index.names)
 
 
-def _values(table: Mitigated, frame: Any) -> list[list[Any]]:
-    """Mitigated values in the frame's own places. Raises BadInput unless it shows the unprotected table."""
+def _values(table: Redacted, frame: Any) -> list[list[Any]]:
+    """Redacted values in the frame's own places. Raises BadInput unless it shows the unprotected table."""
     from output_checks.attack.against import place
 
     report = table.report

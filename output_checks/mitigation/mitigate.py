@@ -1,21 +1,21 @@
 """Mitigated tables: suppressed or rounded, written, read back and audited before they are handed over.
 
-Decides what is shown after mitigation and that nothing leaves that fails its own audit. Leaves the choice of
-further cells to suppress to `protection` and the audit's verdict to `against`.
+Decides what is shown after mitigation, and that every way out leads through the audit of `readback`. Leaves the choice
+of further cells to suppress to `protection`, layout and bytes to `writing`, `given`, `encoding` and `bars`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from output_checks.errors import BadInput, Unsafe
+from output_checks.errors import BadInput
 from output_checks.evidence.layout import text_parents
 from output_checks.evidence.spec import PERCENTS
 from output_checks.evidence.totals import add_up, base_cells, rounded, values_of_shown
 from output_checks.mitigation.delivery import deliver
+from output_checks.mitigation.redacted import Redacted
 from output_checks.protection.protecting import RANGE, protect_report
 from output_checks.rules.judgement import Judgement
 
@@ -26,53 +26,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mitigated:
-    """A table that may leave. `shown`: value per cell, NaN (None for modes) where suppressed; `what`: one
-    sentence of what was done.
-    """
-
-    report: Judgement
-    shown: Any
-    what: str
-    decimals: int | None = None
-    proof: Any = None
-
-    @cached_property
-    def suppressed(self) -> np.ndarray:
-        """Mask of published cells that are left empty although the data have a value."""
-        import numpy as np
-
-        e = self.report.evidence
-        if e.mode is not None:
-            gone = np.array([value is None for value in self.shown.tolist()])
-        else:
-            gone = np.isnan(self.shown)
-        return np.asarray(gone & e.published & ((e.n > 0) | self.report.primary))
-
-    @property
-    def table(self) -> Any:
-        """The long table as a pandas frame; suppressed values are missing."""
-        frame = self.report.table.drop(columns="status")
-        frame["value"] = self.values()
-        return frame
-
-    def values(self) -> list[Any]:
-        """Published values in the table's order; None where suppressed."""
-        import math
-
-        e = self.report.evidence
-        out: list[Any] = []
-        whole = self.report.spec.statistic in ("count", "units")
-        for value in self.shown[e.published].tolist():
-            if value is None or (isinstance(value, float) and math.isnan(value)):
-                out.append(None)
-            elif isinstance(value, float) and whole and value.is_integer():
-                out.append(int(value))
-            else:
-                out.append(
-                    round(value, self.decimals) if self.decimals is not None and isinstance(value, float) else value
-                )
-        return out
+class Mitigated(Redacted):
+    """A table that may leave: every way out of it is read back and audited."""
 
     def bars(self, title: str = "") -> Bars:
         """A bar chart of the published cells; `write`, `png` and `svg` read their bytes back."""
@@ -96,11 +51,9 @@ class Mitigated:
         """The table as CSV text, read back and audited. `like` is the caller's own frame or Styler: its order, names
         and display formats survive. Raises Unsafe if the text gives away what it should hide.
         """
-        from output_checks.mitigation.writing import csv_text
+        from output_checks.mitigation.readback import audited_csv
 
-        text = csv_text(self, layout, like)
-        self.audit(text.encode())
-        return text
+        return audited_csv(self, layout, like)
 
     def write_csv(self, path: str | Path, *, layout: str = "long") -> Path:
         """Writes the audited CSV; the path never holds anything that was not audited."""
@@ -130,29 +83,9 @@ class Mitigated:
 
     def audit(self, raw: bytes, *, kind: str = "csv") -> Judgement:
         """Reads published bytes as anybody would and judges them. Raises Unsafe with the findings if they fail."""
-        from output_checks.attack.against import compare
-        from output_checks.reading.formats import decode
+        from output_checks.mitigation.readback import audit
 
-        verdict = compare(self.report, decode(raw, kind).cells(self.report.spec))
-        if verdict.status == "fail":
-            failures = tuple(f for f in verdict.findings if f.severity == "fail")
-            raise Unsafe(
-                f"The written table failed its audit: {failures[0].why}", findings=failures, remedy=failures[0].remedy
-            )
-        return verdict
-
-    def to_dict(self) -> dict[str, Any]:
-        """What was done and what is shown, as plain JSON values."""
-        cells = [
-            {"row": cell.row, "column": cell.column, "value": value}
-            for cell, value in zip(self.report.cells, self.values(), strict=True)
-        ]
-        return {
-            "what": self.what,
-            "suppressed": int(self.suppressed.sum()),
-            "spec": self.report.spec.to_dict(),
-            "cells": cells,
-        }
+        return audit(self, raw, kind)
 
     def _repr_html_(self) -> str:
         return str(self.wide()._repr_html_())

@@ -14,26 +14,11 @@ from output_checks.errors import BadInput
 
 if TYPE_CHECKING:
     from output_checks.evidence.layout import Axis
-    from output_checks.mitigation.mitigate import Mitigated
+    from output_checks.mitigation.redacted import Redacted
     from output_checks.rules.judgement import Judgement
 
 
-def csv_text(table: Mitigated, layout: str = "long", like: Any = None) -> str:
-    """Long (a column per dimension and `value`) or wide CSV text, empty where suppressed; `like` is a frame or
-    Styler whose order and formats are kept.
-    """
-    if like is not None:
-        from output_checks.mitigation.given import shown
-
-        return str(shown(table, like).to_csv())
-    if layout == "long":
-        return _long(table)
-    if layout == "wide":
-        return str(_wide_text(table).to_csv())
-    raise BadInput(f"{layout!r} is not known.", field="layout", remedy='Use "long" or "wide".')
-
-
-def label_columns(table: Mitigated) -> dict[str, list[str]]:
+def label_columns(table: Redacted) -> dict[str, list[str]]:
     """Label text of every published cell per dimension. Raises BadInput if a label is the word for totals."""
     e = table.report.evidence
     out = {}
@@ -49,7 +34,7 @@ def label_columns(table: Mitigated) -> dict[str, list[str]]:
     return out
 
 
-def _long(table: Mitigated) -> str:
+def long_text(table: Redacted) -> str:
     columns = label_columns(table)
     name = "value" if "value" not in columns else "published_value"
     out = io.StringIO()
@@ -60,7 +45,7 @@ def _long(table: Mitigated) -> str:
     return out.getvalue()
 
 
-def _wide_text(table: Mitigated) -> Any:
+def wide_text(table: Redacted) -> Any:
     """Rows by columns with labels as text, as files have them."""
     import pandas as pd
 
