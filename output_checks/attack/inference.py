@@ -44,8 +44,7 @@ def worked_out(report: Judgement, shown: dict[int, PublishedCell]) -> list[Findi
     found |= report.primary & (highest - lowest < (1 - SLACK) * _enough(report))
     problems = [_recovered(report, i, lowest[i], highest[i]) for i in (found & report.primary).nonzero()[0].tolist()]
     unknown = np.flatnonzero(e.published & (least != most))
-    lone = (report.primary & (e.units == 1) & (e.spec.statistic == "sum"))[unknown]
-    pairs = told_by_one(matrix[:, unknown], lone)
+    pairs = told_by_one(matrix[:, unknown], report.alone[unknown])
     return problems + [_by_one(report, unknown[j]) for j in {j for _, j in pairs if report.primary[unknown[j]]}]
 
 

@@ -132,7 +132,7 @@ def _problem(system: System, reports: Sequence[Judgement], places: Sequence[np.n
     for report, at in zip(reports, places, strict=True):
         e = report.evidence
         primary[at] |= report.primary[e.published]
-        alone[at] |= (report.primary & (e.units == 1))[e.published]
+        alone[at] |= report.alone[e.published]
         required[at] = np.maximum(required[at], required_ranges(report, share)[e.published])
     value = _completed(system)
     whole = reports[0].spec.statistic == "count" and not reports[0].spec.weights

@@ -76,7 +76,7 @@ def problem_of(report: Judgement, share: float) -> Problem:
     return Problem(
         matrix=matrix, value=value, primary=primary, required=required_ranges(report, share)[shown],
         allowed=(value > 0) & ~primary, cost=np.log1p(np.maximum(value, 0)),
-        alone=primary & (e.units[shown] == 1), hidden=np.zeros(len(shown), dtype=bool), whole=whole,
+        alone=report.alone[shown], hidden=np.zeros(len(shown), dtype=bool), whole=whole,
     )  # fmt: skip
 
 

@@ -86,6 +86,17 @@ class Judgement:
         return np.asarray(unsafe & self.evidence.published)
 
     @cached_property
+    def alone(self) -> np.ndarray:
+        """Mask of the unsafe cells whose only contributor knows their value, and so a part of every sum over them: of a
+        sum one protected unit, or one holding; of a count one unit, which may know that it is the only one.
+        """
+        import numpy as np
+
+        e = self.evidence
+        one = (e.units == 1) | ((e.parts == 1) & bool(e.spec.holding))
+        return np.asarray(self.primary & one & (e.spec.statistic in ("count", "sum")))
+
+    @cached_property
     def findings(self) -> list[Finding]:
         """Every finding, worst first; cells in the table's order."""
         out = list(self._about_all)

@@ -240,6 +240,9 @@ def test_protected_tables_leave_a_lone_contributor_in_the_dark(counts, monkeypat
 
     assert told() == []
     monkeypatch.setattr("output_checks.protection.search.contributors_know", lambda problem, mask: [])
+    with pytest.raises(oc.Unsafe, match="only contributor of another suppressed cell"):
+        told()  # what leaves is attacked by them once more
+    monkeypatch.setattr("output_checks.attack.inference.told_by_one", lambda matrix, alone: [])
     assert told() != []
 
 
@@ -254,3 +257,37 @@ def test_published_sums_are_attacked_by_their_lone_contributors():
         frame.loc[row, column] = ""
     report = oc.compare_published(spec, data, frame.to_csv().encode(), HOUSE)
     assert [f.rule for f in report.findings if f.severity == "fail"] == ["singleton"] * 3
+
+
+def test_published_counts_are_attacked_in_the_same_way():
+    """A lone person may know that she is alone, so that a count of one is a value she knows; `protect` agrees."""
+    sizes = {("x", "p"): 1, ("x", "q"): 2, ("y", "p"): 2, ("y", "q"): 2}
+    sizes |= dict.fromkeys((("x", "r"), ("y", "r"), ("z", "p"), ("z", "q"), ("z", "r")), 40)
+    data = pd.DataFrame([labels for labels, n in sizes.items() for _ in range(n)], columns=["a", "b"])
+    spec = {"rows": ["a"], "columns": ["b"], "margins": True}
+    frame = pd.crosstab(data.a, data.b, margins=True).astype(object)
+    for row, column in product("xy", "pq"):
+        frame.loc[row, column] = ""
+    report = oc.compare_published(spec, data, frame.to_csv().encode(), HOUSE)
+    assert [f.rule for f in report.findings if f.severity == "fail"] == ["singleton"] * 3
+    table = oc.protect(spec, data, HOUSE, seconds=0)
+    assert oc.compare_published(spec, data, table.to_csv().encode(), HOUSE).status == "pass"
+
+
+def test_a_holding_that_is_alone_knows_what_its_units_add_up_to():
+    """Three plants in the cell, one owner: the owner knows the sum as a single plant would know its own."""
+    rows = [("x", "p", 3, 50.0, 1), ("x", "q", 2, 30.0, 2), ("y", "p", 2, 20.0, 2), ("y", "q", 2, 25.0, 2)]
+    rows += [(a, b, 40, 5.0, 40) for a, b in (("x", "r"), ("y", "r"), ("z", "p"), ("z", "q"), ("z", "r"))]
+    data = pd.DataFrame(
+        [(a, b, v + k % 3, f"{a}{b}{k % owners}") for a, b, n, v, owners in rows for k in range(n)],
+        columns=["a", "b", "v", "owner"],
+    )
+    data["plant"] = range(len(data))
+    spec = {"rows": ["a"], "columns": ["b"], "values": "v", "statistic": "sum", "margins": True}
+    frame = data.pivot_table("v", "a", "b", "sum", margins=True).astype(object)
+    for row, column in product("xy", "pq"):
+        frame.loc[row, column] = ""
+    raw = frame.to_csv().encode()
+    report = oc.compare_published({**spec, "unit": "plant", "holding": "owner"}, data, raw, HOUSE)
+    assert [f.rule for f in report.findings if f.severity == "fail"] == ["singleton"] * 3
+    assert oc.compare_published({**spec, "unit": "plant"}, data, raw, HOUSE).status != "fail"
