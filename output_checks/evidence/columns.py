@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from output_checks.evidence.spec import PERCENTS, TableSpec
 from output_checks.evidence.unreadable import not_utf8
-from output_checks.evidence.words import Labels
+from output_checks.evidence.words import Labels, Room
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PLAIN = ("count", "sum", "mean", *PERCENTS)
 MOST_LABELS = 4096
 MOST_CELLS = 2**15 - 1
-SLICE = 2**14
+SLICE = 2**16
 WORTH_A_THREAD = 2**19
 MOST_THREADS = 8
 
@@ -106,14 +106,19 @@ def _coded(pandas: Any, series: Any) -> Coded | None:
     if isinstance(dtype, pandas.CategoricalDtype):
         labels = dtype.categories
         fits = labels.inferred_type == "string" and len(labels) <= MOST_LABELS
-        return Coded(series.array.codes, tuple(map(str, labels)), "enum") if fits else None
+        return _within(Coded(series.array.codes, tuple(map(str, labels)), "enum")) if fits else None
     if isinstance(dtype, pandas.StringDtype) and dtype.storage == "pyarrow":
         return _text(series.array.__arrow_array__())
     if isinstance(dtype, np.dtype) and dtype.kind == "b":
-        return Coded(series.to_numpy().view(np.int8), ("false", "true"), "bool")
+        return _within(Coded(series.to_numpy().view(np.int8), ("false", "true"), "bool"))
     if isinstance(dtype, np.dtype) and dtype.kind in "iu":
         return _whole(series.to_numpy())
     return None
+
+
+def _within(dim: Coded) -> Coded | None:
+    """Codes that come from elsewhere, if each of them stands for a label: adding up does not look at them again."""
+    return dim if dim.codes.min() >= -1 and dim.codes.max() < len(dim.texts) else None
 
 
 def _whole(numbers: Any) -> Coded | None:
@@ -138,10 +143,11 @@ def _text(chunks: Any) -> Coded | None:
     codes, labels, parts = np.empty(len(chunks), dtype=np.int16), Labels(MOST_LABELS), _parts(chunks)
 
     def encode(some: Iterable[tuple[int, Any]]) -> None:
+        room = Room()
         for start, part in some:
             if labels.too_many:
                 return
-            codes[start : start + len(part)] = labels.codes(part)
+            codes[start : start + len(part)] = labels.codes(part, room)
 
     rest = iter(parts)  # one iterator for all threads: taking the next is one step
     encode(islice(rest, 1))

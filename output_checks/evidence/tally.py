@@ -13,22 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from output_checks.evidence.adding import adder
 from output_checks.evidence.columns import InMemory
 from output_checks.evidence.query import Set
 
 if TYPE_CHECKING:
     import numpy as np
 
-FIRST, MOST = 2**12, 2**15
+FIRST, MOST = 2**12, 2**17
 
 
 class Tally:
     """Evidence of `size` cells so far: records, missing values, total, `tops` (largest sizes, one row a rank), low."""
 
-    def __init__(self, size: int, top: int) -> None:
+    def __init__(self, size: int, top: int, rows: int = 0) -> None:
         import numpy as np
 
-        self.size = size
+        self.size, self.adder = size, adder(size, rows)
         self.records, self.missing, self.neg = (np.zeros(size, dtype=np.int64) for _ in range(3))
         self.total, self.low = np.zeros(size), np.full(size, np.inf)
         self.tops = np.zeros((top, size))
@@ -39,16 +40,16 @@ class Tally:
         """Records of the cells `at`; NaN is a missing value."""
         import numpy as np
 
-        self.records += np.bincount(at, minlength=self.size)
+        self.records += self.adder.counts(at)
         if values is None:
             return
         values = np.asarray(values, dtype=float)
-        added = np.bincount(at, values, self.size)
+        added = self.adder.sums(at, values)
         if np.isnan(added.sum()):  # a missing value, or infinite ones
             there = values == values
-            self.missing += np.bincount(at[~there], minlength=self.size)
+            self.missing += self.adder.counts(at[~there])
             at, values = at[there], values[there]
-            added = np.bincount(at, values, self.size)
+            added = self.adder.sums(at, values)
         met = self.records > self.missing
         if not met.any():
             return
@@ -66,8 +67,8 @@ class Tally:
             self.signed, self.total_abs, self.high = True, self.total.copy(), self.tops[0].copy()
             self.high[self.low == np.inf] = -np.inf
         sizes = np.abs(values)
-        self.total_abs += np.bincount(at, sizes, self.size)
-        self.neg += np.bincount(at[values < 0], minlength=self.size)
+        self.total_abs += self.adder.sums(at, sizes)
+        self.neg += self.adder.counts(at[values < 0])
         np.maximum.at(self.high, at, values)
         return sizes
 
@@ -140,7 +141,7 @@ def tally(data: InMemory, sets: list[Set], *, missing: bool, top: int) -> dict[s
     sizes = data.sizes
     size = int(np.prod(sizes))
 
-    found = Tally(size, top)
+    found = Tally(size, top, data.rows)
     for at, values in _slices(data, sizes):
         found.add(at, values)
     if data.values is not None and not (np.isfinite(found.tops).all() and (found.low > -np.inf).all()):
@@ -161,7 +162,7 @@ def _slices(data: InMemory, sizes: list[int]) -> Iterator[tuple[np.ndarray, np.n
     import numpy as np
 
     missing_shift = sum(int(np.prod(sizes[j + 1 :])) for j in range(len(sizes)))  # code -1 is number 0
-    room, cell = np.empty(MOST, dtype=np.int16), np.empty(MOST, dtype=np.intp)
+    room, cell = np.empty(MOST, dtype=np.int16), np.empty(MOST, dtype=np.int32)
     start, length = 0, FIRST
     while start < data.rows:
         stop = min(data.rows, start + length)

@@ -1,8 +1,8 @@
 """Text in Arrow's form as codes.
 
-Decides how labels become numbers: a label of at most seven bytes is one machine word (its bytes and its length) that
-a table without collisions turns into its code; longer ones go through Arrow's own dictionary, slice by slice. Leaves
-which columns are read so to `columns`.
+Decides how labels become numbers: a label of at most seven bytes is one machine word (its bytes and the bits that they
+leave) that a table without collisions turns into its code; longer ones go through Arrow's own dictionary, slice by
+slice. Leaves which columns are read so to `columns`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,51 @@ class Table(NamedTuple):
     codes: np.ndarray
 
 
+class Room:
+    """Memory for the words of a slice, kept for the next one: to ask for it anew would take longer than they do."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.every, self.found = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.uint64)
+
+    def words(self, part: Any) -> Any:
+        """Each text as a word, until the next slice comes; None if one is too long. A missing text is whatever lies in
+        its place.
+        """
+        import numpy as np
+
+        kind = {"string": np.int32, "large_string": np.int64}.get(str(part.type))
+        if kind is None or not len(part):
+            return None
+        _, offsets, data = part.buffers()
+        ends = np.frombuffer(offsets, dtype=kind)[part.offset : part.offset + len(part) + 1]
+        shifts = (ends[1:] - ends[:-1]).astype(np.int64, copy=False)
+        if shifts.max() > SHORT:
+            return None
+        shifts *= -8
+        shifts += 64
+        words = self._eight_bytes(data, ends)
+        words <<= shifts.view(np.uint64)  # its own bytes to the top, those of the next text out of the word
+        words |= shifts.view(np.uint64)
+        return words
+
+    def _eight_bytes(self, data: Any, ends: Any) -> np.ndarray:
+        """The eight bytes from the start of each text on, whatever follows it."""
+        import numpy as np
+
+        low, high = int(ends[0]), int(ends[-1])
+        held = np.frombuffer(data, dtype=np.uint8)[low : high + 8] if high > low else np.empty(0, dtype=np.uint8)
+        if len(held) < high - low + 8:
+            held = np.append(held[: high - low], np.zeros(8, dtype=np.uint8))
+        width = high - low + 1
+        if len(self.every) < width or len(self.found) < len(ends):
+            self.every, self.found = np.empty(2 * width, dtype=np.uint64), np.empty(2 * len(ends), dtype=np.uint64)
+        every, found = self.every[:width], self.found[: len(ends) - 1]
+        every[:] = np.lib.stride_tricks.as_strided(held[:8].view(np.uint64), shape=(width,), strides=(1,))
+        return every.take(ends[:-1] - low, out=found, mode="clip")
+
+
 class Labels:
     """Labels met so far, numbered in the order in which they were met; any number of threads may ask."""
 
@@ -48,9 +93,9 @@ class Labels:
         """Whether labels are looked up as words."""
         return self._short and self._table is not None
 
-    def codes(self, part: Any) -> np.ndarray:
-        """The code of each text of an Arrow array, -1 where it is missing."""
-        words = _words(part) if self._short else None
+    def codes(self, part: Any, room: Room) -> np.ndarray:
+        """The code of each text of an Arrow array, -1 where it is missing; `room` is the caller's own."""
+        words = room.words(part) if self._short else None
         found: np.ndarray | None = self._of_words(words) if words is not None else None
         if found is None:
             return self._of_dictionary(part)
@@ -81,7 +126,7 @@ class Labels:
             known = dict(self._known)
             for word in np.unique(words).tolist():
                 if word not in known:
-                    text = word.to_bytes(8, "little")[8 - word % 256 :].decode()
+                    text = word.to_bytes(8, "little")[word % 256 // 8 :].decode()
                     known[word] = self.code_of.setdefault(text, len(self.code_of))
             self._known = list(known.items())
             self._table = None if self.too_many else _without_collisions(self._known)
@@ -97,30 +142,6 @@ class Labels:
         at = coded.indices
         plain = (at.fill_null(len(here)) if at.null_count else at).to_numpy(zero_copy_only=False)
         return np.asarray(np.array([*here, -1], dtype=np.int16).take(plain, mode="clip"))
-
-
-def _words(part: Any) -> Any:
-    """Each text as a word; None if one is too long. What a missing text holds is cut to nothing."""
-    import numpy as np
-
-    kind = {"string": np.int32, "large_string": np.int64}.get(str(part.type))
-    if kind is None or not len(part):
-        return None
-    _, offsets, data = part.buffers()
-    ends = np.frombuffer(offsets, dtype=kind)[part.offset : part.offset + len(part) + 1]
-    sizes = ends[1:] - ends[:-1]
-    if sizes.max() > SHORT:
-        return None
-    low, high = int(ends[0]), int(ends[-1])
-    room = np.zeros(high - low + 8, dtype=np.uint8)
-    if high > low:
-        room[: high - low] = np.frombuffer(data, dtype=np.uint8)[low:high]
-    every = np.lib.stride_tricks.as_strided(room[:8].view(np.uint64), shape=(len(room) - 7,), strides=(1,))
-    words: np.ndarray = every.take(ends[:-1] - low, mode="clip")
-    sizes = sizes.astype(np.uint64)
-    words <<= 64 - 8 * sizes  # its own bytes to the top, those of the next text out of the word
-    words |= sizes
-    return words
 
 
 def _without_collisions(known: list[tuple[int, int]]) -> Table | None:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from output_checks.errors import Unreadable
 from output_checks.evidence.spec import TableSpec
@@ -29,8 +29,7 @@ TOTALS = ("Total", "All", "total", "all")
 MAX_BYTES = 64 * 2**20
 
 
-@dataclass(frozen=True)
-class PublishedCell:
+class PublishedCell(NamedTuple):
     """One cell as written: label text per dimension, the text, its value (None: suppressed) and its number of
     decimals.
 

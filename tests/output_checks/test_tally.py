@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from output_checks.evidence import columns, gather, tally, words
+from output_checks.evidence import adding, columns, gather, tally, words
 from output_checks.evidence.spec import TableSpec
 
 NUMBER = st.one_of(st.none(), st.integers(-40, 60).map(float), st.sampled_from([0.0, 1e6, -1e6]))
@@ -57,10 +57,11 @@ def alike(mine, theirs):
             np.testing.assert_allclose(one.astype(float), other.astype(float), rtol=1e-12, atol=1e-9, err_msg=item.name)
 
 
-@given(tables(), st.sampled_from([1, 7, 64]))
-def test_the_tally_is_what_the_database_says(case, slices):
+@given(tables(), st.sampled_from([1, 7, 64]), st.sampled_from([adding.Counting, adding.Sparse]))
+def test_the_tally_is_what_the_database_says(case, slices, way):
     spec, data, top = case
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "adder", lambda size, rows: way(size))
         patch.setattr(tally, "FIRST", slices)
         patch.setattr(tally, "MOST", 2 * slices)
         patch.setattr(columns, "SLICE", slices)
@@ -70,6 +71,28 @@ def test_the_tally_is_what_the_database_says(case, slices):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gather, "in_memory", lambda spec, data: None)
         alike(quick, gather.gather(spec, data, top=top))
+
+
+@given(st.integers(1, 40), st.lists(st.integers(1, 3000), min_size=1, max_size=3), st.integers(0, 2**32))
+def test_both_ways_of_adding_agree_to_the_last_bit(size, slices, seed):
+    rng = np.random.default_rng(seed)
+    one, other = adding.Counting(size), adding.Sparse(size)
+    for rows in slices:
+        at = rng.integers(0, size, rows).astype(rng.choice([np.int32, np.int64]))
+        values = rng.standard_cauchy(rows)
+        values[rng.random(rows) < 0.001] = np.nan
+        np.testing.assert_array_equal(one.sums(at, values), other.sums(at, values))
+        np.testing.assert_array_equal(one.counts(at), other.counts(at))
+
+
+@pytest.mark.parametrize("codes", [[0, 2], [0, 127], [0, -2], [-128, 1]])
+def test_codes_that_stand_for_no_label_are_not_added_up(codes):
+    """Nothing behind it looks at them again: memory beyond the cells would be written."""
+    broken = pd.Categorical._simple_new(np.array(codes, dtype=np.int8), pd.CategoricalDtype(["x", "y"]))
+    spec = TableSpec.from_dict({"rows": ["a"]})
+    assert columns.in_memory(spec, pd.DataFrame({"a": broken})) is None
+    truths = np.array([0, 2], dtype=np.uint8).view(bool)
+    assert columns.in_memory(spec, pd.DataFrame({"a": truths})) is None
 
 
 @pytest.mark.parametrize("long", ["q", "a label that is no word"])
@@ -132,8 +155,10 @@ TEXTS = st.one_of(st.none(), st.text(max_size=9), st.sampled_from(["a", "a\0", "
 @given(st.lists(TEXTS, max_size=300), st.integers(0, 5), st.booleans())
 def test_text_becomes_codes_and_back(texts, start, large):
     array = pa.array(texts, type=pa.large_string() if large else pa.string())[start:]
-    labels = words.Labels(100)
-    found = [labels.codes(part) for part in (array, array[: len(array) // 2], array[::-1] if len(array) else array)]
+    labels, room = words.Labels(100), words.Room()
+    found = [
+        labels.codes(part, room) for part in (array, array[: len(array) // 2], array[::-1] if len(array) else array)
+    ]
     back = {code: text for text, code in labels.code_of.items()} | {-1: None}
     if not labels.too_many:
         assert [back[code] for code in found[0].tolist()] == texts[start:]
@@ -146,7 +171,7 @@ def test_labels_that_collide_go_through_the_dictionary(monkeypatch):
     texts = [f"{i:x}" for i in range(4000)]
     labels = words.Labels(5000)
     array = pa.array(texts * 2)
-    codes = labels.codes(array)
+    codes = labels.codes(array, words.Room())
     back = {code: text for text, code in labels.code_of.items()}
     assert [back[code] for code in codes.tolist()] == texts * 2
     assert not labels._short
