@@ -1,11 +1,15 @@
 """The fewest further cells such that no sum has a single gap, as an integer program.
 
-Decides the program; its linear relaxation is nearly always whole, so that the optimum comes in well under a
-second. Leaves patterns for when it does not to `pattern`, and everything that lines alone do not see to `protection`.
+Decides the program and how it is answered. Its linear relaxation is solved at once, keeps its vertex from try to try,
+and is nearly whole. Cells whose reduced cost says that the other choice would cost too much are held fast; what is left
+is small, and mostly holds an answer that is as good as asked for. Only if not, the whole program is searched. Leaves
+patterns for when no answer comes in time to `pattern`, and everything that lines alone do not see to `protection`.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,54 +21,136 @@ if TYPE_CHECKING:
     import numpy as np
 
 TIE = 1e-3
+GAP = 1e-3
+WHOLE = 1e-6
+DEAR = 0.75
 
 
-def cover(
-    problem: Problem, lines: Lines, fixed: np.ndarray, seconds: float, demands: Sequence[Demand] = ()
-) -> np.ndarray | None:
-    """The mask of `fixed` and as few allowed cells as possible that meet `demands`; None if no answer came in time.
+class Cover:
+    """The mask of `fixed` and as few allowed cells as possible; what is demanded later becomes further rows.
 
     A line with one unsafe gap needs another; one whose two gaps are a lone contributor's and another unsafe
     one needs a third; any other line has no gap or at least two.
     """
+
+    def __init__(self, problem: Problem, lines: Lines, fixed: np.ndarray) -> None:
+        import numpy as np
+
+        self.fixed = fixed
+        self.free = np.flatnonzero(problem.allowed & ~fixed)
+        if len(self.free):
+            price = 1 + TIE * problem.cost[self.free] / max(float(problem.cost.max()), 1e-12)
+            self._highs = _model(price, *_program(problem, lines, fixed, self.free))
+
+    def demand(self, wanted: Sequence[Demand]) -> None:
+        """Takes demands into account from now on."""
+        for demand in wanted:
+            columns, weights = _row(demand, self.free)
+            least = 1.0 if self.fixed[demand.cell] else 0.0
+            self._highs.addRow(least, math.inf, len(columns), columns, weights)
+
+    def fewest(self, seconds: float) -> np.ndarray | None:
+        """The mask; None if there is none, or no answer came in time."""
+        import numpy as np
+
+        if not len(self.free):
+            return self.fixed.copy()
+        deadline = time.monotonic() + seconds
+        whole, bound = _run(self._highs, seconds)
+        if whole is None:
+            return None
+        n, cost, relaxed = len(self.free), bound, whole
+        open_ = np.abs(relaxed[:n] - np.round(relaxed[:n])) > WHOLE
+        if open_.any():
+            prices = np.abs(np.array(self._highs.getSolution().col_dual)[:n])
+            sure = np.flatnonzero(~open_ & (prices > min(DEAR, GAP * bound)))
+            whole, cost = self._searched(deadline, sure, relaxed)
+            if whole is None or cost - bound > GAP * cost:
+                better, its_cost = self._searched(deadline, sure[:0], relaxed)
+                whole = better if its_cost < cost else whole
+        if whole is None:
+            return None
+        out = self.fixed.copy()
+        out[self.free[whole[:n] > 0.5]] = True
+        return out
+
+    def _searched(self, deadline: float, sure: np.ndarray, values: np.ndarray) -> tuple[Any, float]:
+        """Whole values and their cost, with the columns `sure` held at (rounded) values; None without an answer."""
+        import highspy
+        import numpy as np
+
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None, math.inf
+        lp = self._highs.getLp()
+        low, high = np.array(lp.col_lower_), np.array(lp.col_upper_)
+        low[sure] = high[sure] = np.round(values[sure])
+        lp.col_lower_, lp.col_upper_ = low, high
+        kinds = [highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger]
+        lp.integrality_ = [kinds[column < len(self.free)] for column in range(lp.num_col_)]
+        highs = _solver()
+        highs.setOptionValue("presolve", "on" if len(sure) else "off")
+        highs.passModel(lp)
+        return _run(highs, left)
+
+
+def _solver() -> Any:
+    """HiGHS in one thread, without the heuristic that takes longest and finds least here."""
+    import highspy
+
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]
+    options = {"output_flag": False, "threads": 1, "mip_rel_gap": GAP, "mip_heuristic_run_feasibility_jump": False}
+    for option, value in options.items():
+        highs.setOptionValue(option, value)
+    return highs
+
+
+def _run(highs: Any, seconds: float) -> tuple[Any, float]:
+    """The values of the columns and their cost; None if there are none in time."""
+    import highspy
     import numpy as np
-    from scipy.optimize import Bounds, LinearConstraint, milp
-    from scipy.sparse import vstack
 
-    free = np.flatnonzero(problem.allowed & ~fixed)
-    if not len(free):
-        return fixed.copy()
-    matrix, least, sums = _program(problem, lines, fixed, free)
-    n = matrix.shape[1]
-    matrix = vstack([matrix, *[_row(demand, free, n) for demand in demands]]).tocsr()
-    least = np.concatenate([least, [1.0 if fixed[demand.cell] else 0.0 for demand in demands]])
-    sums = np.concatenate([sums, np.zeros(len(demands), dtype=bool)])
-    cost = np.zeros(n)
-    cost[: len(free)] = 1 + TIE * problem.cost[free] / max(float(problem.cost.max()), 1e-12)
-    whole = np.zeros(n)
-    whole[: len(free)] = 1
-    top = np.concatenate([np.ones(len(free)), np.full(n - len(free), np.inf)])
-    answer = milp(
-        cost, constraints=LinearConstraint(matrix, least, np.where(sums, 0.0, np.inf)), integrality=whole,
-        bounds=Bounds(0, top), options={"time_limit": seconds, "mip_rel_gap": 1e-3},
-    )  # fmt: skip
-    if answer.x is None:
-        return None
-    out = fixed.copy()
-    out[free[answer.x[: len(free)] > 0.5]] = True
-    return out
+    highs.setOptionValue("time_limit", highs.getRunTime() + seconds)
+    highs.run()
+    status, info = highs.getModelStatus(), highs.getInfo()
+    searched = (
+        info.mip_node_count >= 0 and info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    )
+    late = status == highspy.HighsModelStatus.kTimeLimit and searched  # the best whole answer so far
+    if status != highspy.HighsModelStatus.kOptimal and not late:
+        return None, math.inf
+    return np.array(highs.getSolution().col_value), float(info.objective_function_value)
 
 
-def _row(demand: Demand, free: Any, width: int) -> Any:
+def _model(price: np.ndarray, matrix: Any, least: Any, sums: Any) -> Any:
+    """The relaxation: a column for each free cell between 0 and 1 at its price, then the numbers of gaps."""
+    import highspy
+    import numpy as np
+
+    columns, width = matrix.tocsc(), matrix.shape[1]
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = width, matrix.shape[0]
+    rest = width - len(price)
+    lp.col_cost_ = np.concatenate([price, np.zeros(rest)])
+    lp.col_lower_, lp.col_upper_ = np.zeros(width), np.concatenate([np.ones(len(price)), np.full(rest, np.inf)])
+    lp.row_lower_, lp.row_upper_ = least, np.where(sums, 0.0, np.inf)
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = columns.indptr, columns.indices, columns.data
+    highs = _solver()
+    highs.setOptionValue("presolve", "off")
+    highs.passModel(lp)
+    return highs
+
+
+def _row(demand: Demand, free: Any) -> tuple[Any, Any]:
     """A demand over the columns of free cells; of a cell that is free itself only if it is chosen."""
     import numpy as np
-    from scipy.sparse import csr_matrix
 
     columns, weights = np.searchsorted(free, demand.cells), demand.weights
     at = int(np.searchsorted(free, demand.cell))
     if at < len(free) and free[at] == demand.cell:
         columns, weights = np.append(columns, at), np.append(weights, -1.0)
-    return csr_matrix((weights, (np.zeros(len(columns), dtype=np.int64), columns)), shape=(1, width))
+    return columns.astype(np.int32), weights
 
 
 def _program(problem: Problem, lines: Lines, fixed: Any, free: Any) -> tuple[Any, Any, Any]:

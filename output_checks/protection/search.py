@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from output_checks.attack.attacker import determined, told_by_one
 from output_checks.attack.intervals import TOLERANCE, Bounds
 from output_checks.errors import BadInput, Unsafe
-from output_checks.protection.cover import cover
-from output_checks.protection.demands import Demand, demands
+from output_checks.protection.cover import Cover
+from output_checks.protection.demands import demands
 from output_checks.protection.pattern import Lines, close_gaps, give_back, lines_from
 from output_checks.protection.problem import Problem
 from output_checks.protection.repair import Repair
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST_DEMANDS = 60
+REPAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -47,27 +48,29 @@ def protect_cells(problem: Problem, *, seconds: float = 10.0) -> Pattern:
     """
     started = time.monotonic()
     deadline = started + seconds
-    lines, gone = lines_from(problem.shown_sums), problem.gone
-    quick = close_gaps(lines, gone, problem.allowed, problem.cost, problem.alone)
-    quick = give_back(lines, quick, gone, problem.cost, problem.alone)
+    lines = lines_from(problem.shown_sums)
     fewest, best = by_demands(problem, lines, deadline)
     if best is None:
-        if fewest is not None and _loss(problem, fewest) <= _loss(problem, quick):
-            quick = fewest
-        best = thin_out(problem, prove(problem, quick), lines, deadline)
+        best = thin_out(problem, prove(problem, _start(problem, lines, fewest)), lines, deadline)
         best = hide_from_contributors(problem, best)
     return Pattern(best.suppressed, best.fillings, time.monotonic() - started)
+
+
+def closed(problem: Problem, lines: Lines) -> np.ndarray:
+    """A pattern that closes all lines, at once."""
+    mask = close_gaps(lines, problem.gone, problem.allowed, problem.cost, problem.alone)
+    return give_back(lines, mask, problem.gone, problem.cost, problem.alone)
 
 
 def by_demands(problem: Problem, lines: Lines, deadline: float) -> tuple[np.ndarray | None, Pattern | None]:
     """The fewest cells that close all lines, attacked; what the attack finds wanting is demanded of the next try, until
     it finds nothing. The last try, and its proof if it withstood everything. No round begins that would probably not
-    leave as much time as it takes.
+    leave as much time as it takes, nor one after a try that lacks no less than the one before.
     """
-    wanted: list[Demand] = []
-    mask, left, round_took = None, deadline - time.monotonic(), 0.0
+    program = Cover(problem, lines, problem.gone)
+    mask, left, round_took, lacked = None, deadline - time.monotonic(), 0.0, len(problem.value) ** 2
     while left > max(2 * round_took, 0):
-        found = cover(problem, lines, problem.gone, left / 2, wanted)
+        found = program.fewest(left / 2)
         if found is None:
             break
         mask = found
@@ -75,10 +78,13 @@ def by_demands(problem: Problem, lines: Lines, deadline: float) -> tuple[np.ndar
         told = contributors_know(problem, mask)
         if not len(weak) and not told:
             return mask, Pattern(mask, fillings, 0.0)
+        if len(weak) + len(told) >= lacked:
+            break
+        lacked = len(weak) + len(told)
         more = demands(problem, mask, weak[:MOST_DEMANDS].tolist(), told[:MOST_DEMANDS])
         if not more:
             break
-        wanted += more
+        program.demand(more)
         left, before = deadline - time.monotonic(), left
         round_took = before - left
     return mask, None
@@ -114,8 +120,13 @@ def _pairs(problem: Problem, lines: Lines, mask: np.ndarray, cell: int) -> bool:
     return False
 
 
-def _loss(problem: Problem, mask: np.ndarray) -> float:
-    return float(mask.sum()) + 1e-9 * float(problem.cost[mask].sum())
+def _start(problem: Problem, lines: Lines, fewest: np.ndarray | None) -> np.ndarray:
+    """The pattern that repairs begin with: the fewest cells, unless most of them are known. So it is mostly where sums
+    cross in three dimensions, and repairs of such a pattern end dearer than those of a looser one.
+    """
+    if fewest is not None and 2 * len(attack(problem, fewest)[0]) <= fewest.sum():
+        return fewest
+    return closed(problem, lines)
 
 
 def prove(problem: Problem, mask: np.ndarray) -> Pattern:
@@ -131,8 +142,8 @@ def prove(problem: Problem, mask: np.ndarray) -> Pattern:
             return Pattern(mask, fillings, 0.0)
         repair = repair or Repair(problem, mask)
         extra = np.zeros(len(mask), dtype=bool)
-        for cell in weak[:25].tolist():
-            extra |= repair.cells(cell)
+        for cell in weak[np.lexsort((-problem.required[weak], ~problem.primary[weak]))][:REPAIRS].tolist():
+            extra |= repair.cells(cell)  # what frees the one that needs most frees others, too
         if not (extra & ~mask).any():
             break
         mask = mask | extra

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from output_checks.attack.systems import LongTable, link
-from output_checks.protection.cover import cover
+from output_checks.protection.cover import Cover
 from output_checks.protection.demands import demands
 from output_checks.protection.pattern import lines_from
 from output_checks.protection.problem import Problem
@@ -70,9 +70,11 @@ def test_every_safe_pattern_meets_every_demand_and_the_fewest_cells_are_found(va
 def test_demands_are_met_by_the_next_try():
     table = problem(np.array([[1, 9, 9], [9, 3, 9]]), 1.0)
     lines = lines_from(table.matrix)
-    first = cover(table, lines, table.gone, 10.0)
+    program = Cover(table, lines, table.gone)
+    first = program.fewest(10.0)
     weak, _ = attack(table, first)
     wanted = demands(table, first, weak.tolist(), contributors_know(table, first))
     assert wanted
-    second = cover(table, lines, table.gone, 10.0, wanted)
+    program.demand(wanted)
+    second = program.fewest(10.0)
     assert all(demand.weights[second[demand.cells]].sum() >= 1 - 1e-6 for demand in wanted)
