@@ -20,7 +20,7 @@ from output_checks.evidence.query import Set
 if TYPE_CHECKING:
     import numpy as np
 
-FIRST, MOST = 2**12, 2**17
+FIRST, MOST = 2**12, 2**18
 
 
 class Tally:

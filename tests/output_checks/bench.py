@@ -7,9 +7,12 @@ Works on seeded data, each measurement in a process of its own, ours and the pee
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
+import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,9 +26,8 @@ from tests.output_checks.bench_page import write_docs
 HERE = Path(__file__).parent
 STORE = HERE / "bench.json"
 PARTS = ["tables", "protect", "rest"]
-LIMIT = 900
-OWN_LIMIT = 3600
-LIMITS = {"30 x 20 x 10": 150}
+LIMIT = 300
+LONGER = 10
 MOST_SECONDS = {"30 x 20 x 10": 30.0}
 FIRST_ANSWER = 0.5
 MOD = "MOD(1,5,1,0,0)"
@@ -78,7 +80,8 @@ def own_check(path, kind, mitigate):
             report.suppress().to_csv()
         times.append(time.perf_counter() - started)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": min(times), "first": times[0], "extra_mb": (after - before) / 1024}
+    usual = statistics.median(times)
+    return {"seconds": min(times), "median": usual, "first": times[0], "extra_mb": (after - before) / 1024}
 
 
 def own_duckdb(path, kind):
@@ -151,21 +154,25 @@ def own_protect(name, seconds, whose="house"):
 
 def own(kind, *rest):
     """One of our measurements in a process of its own."""
-    return _run([sys.executable, "-m", "tests.output_checks.bench", "--one", kind, *map(str, rest)], limit=OWN_LIMIT)
+    return _run([sys.executable, "-m", "tests.output_checks.bench", "--one", kind, *map(str, rest)])
 
 
-def peer(python, *rest, limit=LIMIT):
+def peer(python, *rest):
     if not python:
         return None
+    with tempfile.TemporaryDirectory() as folder:  # the peers leave files where they run
+        return _run([python, str(HERE / "bench_peer.py"), *map(str, rest)], folder)
+
+
+def _run(command, folder=HERE.parents[1]):
+    """What it prints. The limit is processor time, as most of what is measured: other work does not use it up."""
+    limited = ["prlimit", f"--cpu={LIMIT}", *command]
     try:
-        with tempfile.TemporaryDirectory() as folder:  # the peers leave files where they run
-            return _run([python, str(HERE / "bench_peer.py"), *map(str, rest)], folder, limit)
+        done = subprocess.run(limited, capture_output=True, text=True, cwd=folder, timeout=LONGER * LIMIT)
     except subprocess.TimeoutExpired:
-        return {"seconds": None, "timeout": limit}
-
-
-def _run(command, folder=HERE.parents[1], limit=LIMIT):
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=limit)
+        return {"seconds": None, "timeout": LIMIT}
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return {"seconds": None, "timeout": LIMIT}
     lines = [line for line in done.stdout.splitlines() if line.startswith("JSON ")]
     if not lines:
         return {"seconds": None, "error": done.stderr[-300:]}
@@ -207,7 +214,7 @@ def _protected(options, name):
     """Ours at the peer's range and at the house's, and MOD; OPT and our answer to its question where that ends."""
     seconds = min(options.seconds, MOST_SECONDS.get(name, options.seconds))
     found = {"same": own("protect", name, seconds, "peer")}
-    found["MOD"] = peer(options.peer, "argus", name, MOD, limit=LIMITS.get(name, LIMIT))
+    found["MOD"] = peer(options.peer, "argus", name, MOD)
     if name == ALSO_OPT:
         found["bare"] = own("protect", name, FIRST_ANSWER, "bare")
         found["best"] = own("protect", name, seconds, "bare")
@@ -222,7 +229,8 @@ def _tables(options, folder):
         frame(f"{folder}/large.parquet", kind).to_parquet(path)
         for mitigated in (False, True) if kind == "category" else (True,):
             found = {"own": own("check", path, kind, mitigated), "duckdb": own("duckdb", path, kind)}
-            found["acro"] = peer(options.peer, "acro", path, "mean", mitigated)
+            twice = [peer(options.peer, "acro", path, "mean", mitigated) for _ in range(2 if options.peer else 1)]
+            found["acro"] = min(twice, key=lambda one: (one or {}).get("seconds") or math.inf)
             yield f"{kind}, suppress {mitigated}", found
 
 

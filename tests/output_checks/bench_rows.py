@@ -45,7 +45,8 @@ def tables(found: dict[str, Any]) -> list[dict[str, Any]]:
     ):
         item = found[name]
         own, plain, acro = item["own"]["seconds"], item["duckdb"]["seconds"], (item["acro"] or {}).get("seconds")
-        what, ours = f"check, {found['rows']:,} rows, {name}", f"{own:.3f} s"
+        what = f"check, {found['rows']:,} rows, {name}"
+        ours = f"{own:.3f} s (median {item['own']['median']:.3f} s, first call {item['own']['first']:.3f} s)"
         if name.endswith("False"):
             ratio, extra = own / plain, item["own"]["extra_mb"]
             other = f"{plain:.3f} s (DuckDB, the same aggregates)"
@@ -66,7 +67,7 @@ def protection(found: dict[str, Any]) -> list[dict[str, Any]]:
         ours = f"{mine['seconds']:.1f} s, {mine['secondary']} further cells"
         goal = f"≤ {most:g} × MOD's time, no more cells"
         if not mod.get("seconds"):
-            no = f"MOD: no answer in {mod['timeout']} s" if mod.get("timeout") else "MOD was not there"
+            no = f"MOD: no answer in {mod['timeout']} s of the processor" if mod.get("timeout") else "MOD was not there"
             made.append(row(f"protect, {name}", ours, no, goal=goal))
             continue
         ratio = mine["seconds"] / mod["seconds"]
