@@ -123,7 +123,9 @@ class Col:
 
 
 def col(name: str) -> Col:
-    """A column to compare: `col("age").between(18, 64) & (col("sex") == "F")`."""
+    """A column to compare: `col("age").between(18, 64) & (col("sex") == "F")`. Raises
+    BadInput, when compared, for a constant that is no text, number, boolean or date.
+    """
     return Col(name)
 
 

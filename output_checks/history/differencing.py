@@ -49,6 +49,7 @@ def compare(
     `differencing` (fail) where two populations differ by fewer units than the threshold, `snapshot` (fail)
     where the same cell of the same table changed by so few, `linked` (fail) where gaps follow from several
     tables together, `unreadable` (fail).
+    Raises BadInput and Unreadable as `check` does, Unreadable for a store of which a line cannot be read.
     """
     house = load(profile)
     published = table or check(spec, data, house).suppress()

@@ -91,7 +91,7 @@ def release_of(table: Mitigated | Judgement, *, context: dict[str, Any] | None =
 
 
 def remember(table: Mitigated | Judgement, store: Store, *, context: dict[str, Any] | None = None) -> Release:
-    """Adds a table that leaves to the store."""
+    """Adds a table that leaves to the store, with a context of one's own. Raises what the store raises."""
     release = release_of(table, context=context)
     store.add(release)
     return release

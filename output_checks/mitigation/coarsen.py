@@ -44,6 +44,7 @@ def propose_merge(report: Judgement) -> Merge | None:
     Neighbours only where labels have an order (numbers, dates, categories), any two labels otherwise. If no
     dimension alone will do, the proposal that leaves fewest cells unsafe. Judges counts of records; check the
     merged table before it leaves.
+    Raises nothing.
     """
     options = [option for j in range(len(report.evidence.axes)) if (option := _along(report, j)) is not None]
     if not options or all(
@@ -120,7 +121,10 @@ def coding_limits(values: Any, *, profile: str | Profile = "sacro") -> tuple[flo
 
 
 def finest_quantiles(n: int, *, profile: str | Profile = "sacro") -> int:
-    """Into how many quantile groups n records may be cut so that each holds enough; 1 if none may be published."""
+    """Into how many quantile groups n records may be cut so that each holds enough; 1 if none may be published.
+
+    Source: SACRO statbarn 4 (position). Raises BadInput for a profile that is not known.
+    """
     house = load(profile)
     need = int(house.threshold.limit) + (not house.threshold.safe_at_limit)
     return max(1, n // need)

@@ -99,6 +99,7 @@ def compare_published(
     cells is what `published.read` gives, the path of the written file, or a list of {"labels": {…}, "value":
     …}. The specification cannot loosen the profile. Findings: those of every rule for disclosive cells that
     were published, `mismatch`, `missing_cell`, `unknown_cell`, `unreadable_cell`, `recoverable`, `singleton`.
+    Raises BadInput and Unreadable as `check` does, and Unreadable for a file that is not the declared table.
     """
     table = spec if isinstance(spec, TableSpec) else TableSpec.from_dict(spec)
     return compare(check(table, data, profile, may_loosen=False), named(cells, table))

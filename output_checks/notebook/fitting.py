@@ -13,22 +13,24 @@ from output_checks.rules.models import check_model
 
 
 def ols(formula: str, data: Any, **options: Any) -> Any:
-    """Least squares: `ols("y ~ x", data)`. Options: profile, unit (name of a column), and what the fit takes."""
+    """Least squares: `ols("y ~ x", data)`. Options: profile, unit (name of a column), and what the fit takes. Raises as
+    `fit` does.
+    """
     return fit("ols", formula, data, **options)
 
 
 def logit(formula: str, data: Any, **options: Any) -> Any:
-    """Logistic regression."""
+    """Logistic regression; options as for `ols`. Raises as `fit` does."""
     return fit("logit", formula, data, disp=0, **options)
 
 
 def probit(formula: str, data: Any, **options: Any) -> Any:
-    """Probit regression."""
+    """Probit regression; options as for `ols`. Raises as `fit` does."""
     return fit("probit", formula, data, disp=0, **options)
 
 
 def poisson(formula: str, data: Any, **options: Any) -> Any:
-    """Poisson regression."""
+    """Poisson regression; options as for `ols`. Raises as `fit` does."""
     return fit("poisson", formula, data, disp=0, **options)
 
 

@@ -69,6 +69,7 @@ def hist(
     """Counts of a numeric column in about so many equal bins between round numbers, or between given edges.
 
     `data` is whatever `check` takes. Edges that are themselves the least or greatest value are for review.
+    Raises BadInput for a column that is not there or holds no numbers, and for edges that do not grow.
     """
     import numpy as np
     import pandas as pd

@@ -109,7 +109,8 @@ def pivot_table(
     **more: Any,
 ) -> CheckedTable:
     """As `pandas.pivot_table`, with names of columns; aggfunc is one of mean, sum, count, median, std, min,
-    max, mode, quantile:q, or numpy's function of that name.
+    max, mode, quantile:q, or numpy's function of that name. Raises BadInput naming the argument, Unreadable for data
+    that cannot be read.
     """
     spec = _spec(
         rows=_names(index), columns=_names(columns), values=values, statistic=statistic_of(aggfunc),
@@ -157,7 +158,9 @@ class Groups:
 
 
 def groupby(data: Any, by: Any, *, profile: str | Profile = "sacro", **more: Any) -> Groups:
-    """As `data.groupby(by)`: `groupby(data, ["region"]).agg({"income": "mean"})`."""
+    """As `data.groupby(by)`: `groupby(data, ["region"]).agg({"income": "mean"})`. More goes to the specification, as
+    for `crosstab`. Raises BadInput, when asked for a table, that names the argument.
+    """
     return Groups(data, by, profile, more)
 
 

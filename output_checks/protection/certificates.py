@@ -129,7 +129,7 @@ def verify(
     certificate: Any, *tables: str | Path | bytes, required: float = 0.0, parents: Trees | None = None
 ) -> Verdict:
     """Checks a certificate against the published tables by adding up. Anything wrong, missing or unknown is a
-    failing finding; files that are not there raise BadInput or Unreadable.
+    failing finding. Raises BadInput or Unreadable for files that are not there.
 
     required   a range that every cell must have at least, beyond what the certificate says of itself
     parents    what the reader knows of hierarchies, as for `audit`; otherwise the certificate's own are used

@@ -29,7 +29,8 @@ def check_figure(figure: Any, *, profile: str | Profile = "sacro") -> Verdict:
 
     kind is one of histogram, bars, scatter, residuals, line, density, box, image, pie, text. `counts` are the records
     behind each value. An SVG is judged by the data that can be measured in it; a PNG without anything beside its
-    picture is for review, because only eyes can read it.
+    picture is for review, because only eyes can read it. What cannot be read is a failing finding.
+    Source: SACRO and SDC Handbook on graphs: by the data in them. Raises BadInput for an unknown profile.
     """
     house = load(profile)
     try:
@@ -224,7 +225,11 @@ def _said(item: dict[str, Any], house: Profile) -> Iterator[Finding]:
 
 
 def _counted(item: dict[str, Any], counts: Any, house: Profile) -> Iterator[Finding]:
-    plain = [float(c) for c in _flat(counts)]
+    try:
+        plain = [float(c) for c in _flat(counts)]
+    except (TypeError, ValueError):
+        yield _one("unreadable", "fail", "The counts are no numbers.", "Give a number for every value.", item)
+        return
     if any(c != c or c < 0 or c != int(c) for c in plain):
         yield _one("no_counts", "review", "The heights are no counts (a density or a share).",
                    "Give the underlying counts with it.", item)  # fmt: skip

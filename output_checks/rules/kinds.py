@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from numbers import Real
 from typing import Any
 
 from output_checks.appetites import Profile, load
@@ -19,8 +20,10 @@ from output_checks.rules.verdict import Verdict
 
 
 def check_concentration(contributions: Sequence[float], *, profile: str | Profile = "sacro") -> Verdict:
-    """A Herfindahl-Hirschman or diversity index: sqrt(HHI) bounds the largest share, so it must not exceed
-    dominance.
+    """A Herfindahl-Hirschman or diversity index: sqrt(HHI) bounds the largest share, so it must not exceed dominance.
+
+    contributions   one number per contributor, in any unit; sizes count, whatever the sign
+    Source: SACRO statbarn 9 (non-linear concentration ratios). Raises BadInput for what are no finite numbers.
     """
     house, sizes = load(profile), [abs(x) for x in numbers(contributions, "contributions")]
     total = math.fsum(sizes)
@@ -34,8 +37,13 @@ def check_concentration(contributions: Sequence[float], *, profile: str | Profil
 
 
 def check_lorenz(group_counts: Sequence[float], *, top_share: float = 0.0, profile: str | Profile = "sacro") -> Verdict:
-    """A Gini coefficient or Lorenz curve: records per published segment; `top_share` is what the last one holds."""
+    """A Gini coefficient or Lorenz curve by its published segments.
+
+    group_counts   records behind each segment            top_share   share (0 … 1) that the last one holds
+    Source: SACRO statbarn 12, and 7 for the last segment. Raises BadInput for what are no finite numbers.
+    """
     house, counts = load(profile), numbers(group_counts, "group_counts")
+    (top_share,) = numbers([top_share], "top_share")
     findings = list(_enough(sum(counts), house))
     small = [n for n in counts if below_limit(n, house.threshold)]
     if small:
@@ -48,7 +56,10 @@ def check_lorenz(group_counts: Sequence[float], *, top_share: float = 0.0, profi
 
 
 def check_correlation(r: float, n: int, *, profile: str | Profile = "sacro") -> Verdict:
-    """A correlation coefficient over n units: n - 2 degrees of freedom, and not perfect."""
+    """A correlation coefficient r (-1 … 1) over n units: n - 2 degrees of freedom, and not perfect.
+
+    Source: SACRO statbarn 3. Raises BadInput for what are no finite numbers.
+    """
     house = load(profile)
     findings = list(_freedom(n - 2, house))
     if not abs(r) < 1 - 1e-9:
@@ -58,14 +69,22 @@ def check_correlation(r: float, n: int, *, profile: str | Profile = "sacro") -> 
 
 
 def check_test(dof: float, *, n: int | None = None, profile: str | Profile = "sacro") -> Verdict:
-    """A hypothesis test (t, F, χ², …) by its residual degrees of freedom. A χ² test does not make its table safe."""
+    """A hypothesis test (t, F, χ², …) by its residual degrees of freedom, and by n units if that is said. A χ² test
+    does not make its table safe.
+
+    Source: SACRO statbarn 2. Raises BadInput for what are no finite numbers.
+    """
     house = load(profile)
     findings = [*_freedom(dof, house), *(_enough(n, house) if n is not None else ())]
     return Verdict("test", tuple(findings), house.id, {"dof": dof})
 
 
 def check_clusters(sizes: Sequence[float], *, centroids: str = "means", profile: str | Profile = "sacro") -> Verdict:
-    """Clusters by their sizes; centroids are means of a cluster, medoids are records of people."""
+    """Clusters by their sizes (units in each); centroids are "means" of a cluster, anything else ("medoids") records
+    of people.
+
+    Source: SACRO statbarn 14. Raises BadInput for what are no finite numbers.
+    """
     house, counts = load(profile), numbers(sizes, "sizes")
     small = [n for n in counts if below_limit(n, house.threshold)]
     findings = []
@@ -80,6 +99,8 @@ def check_clusters(sizes: Sequence[float], *, centroids: str = "means", profile:
 def check_components(n: int, variables: int, *, scores: bool = False, profile: str | Profile = "sacro") -> Verdict:
     """Principal components or factors: eigenvalues and loadings over n units and so many variables; scores are
     microdata.
+
+    Source: SACRO statbarn 2 (eigenvalues) and 10 (factors). Raises BadInput for what are no finite numbers.
     """
     house = load(profile)
     findings = list(_freedom(n - variables, house))
@@ -89,11 +110,14 @@ def check_components(n: int, variables: int, *, scores: bool = False, profile: s
 
 
 def _enough(n: float, house: Profile) -> Iterator[Finding]:
+    (n,) = numbers([n], "n")
     if below_limit(n, house.threshold):
         yield Finding("threshold", "fail", f"It rests on {n:g} only.", "Use more records.", evidence={"n": n})
 
 
 def _freedom(dof: float, house: Profile) -> Iterator[Finding]:
+    if not isinstance(dof, Real):
+        raise BadInput(f"{dof!r} is no number.", field="dof", remedy="Give the residual degrees of freedom.")
     if house.dof is not None and not (math.isfinite(dof) and not below_limit(dof, house.dof)):
         why = f"{dof:g} degrees of freedom; the house asks for {house.dof.words}."
         yield Finding("dof", "fail", why, "Use more records.", evidence={"dof": dof})

@@ -53,8 +53,10 @@ def check_model(
     """Judges a fitted model: a statsmodels result (OLS, logit, probit, Poisson, mixed, PHReg), or any other
     with `x` and `y`.
 
-    unit is one identifier per record: dummies and n then count different units. What cannot be read is a
-    failing finding.
+    x, y    the design (records × columns) and the outcome it was fitted on
+    unit    one identifier per record: dummies and n then count different units
+    What cannot be read is a failing finding. Source: SACRO statbarn 3, SDC Handbook (dummies, saturated and single-unit
+    designs). Raises BadInput for a profile that is not known.
     """
     house = load(profile)
     try:

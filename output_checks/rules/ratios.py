@@ -25,7 +25,10 @@ Table = tuple[int, int, int, int]
 
 
 def check_ratio(cells: Sequence[Sequence[float]], *, profile: str | Profile = "sacro") -> Verdict:
-    """An odds or risk ratio by its 2 × 2 table of counts: every cell must be large enough."""
+    """An odds or risk ratio by its 2 × 2 table of counts, [[a, b], [c, d]]: every cell must be large enough.
+
+    Source: SACRO statbarn 10. Raises BadInput for a table of another shape, or of what are no counts.
+    """
     house = load(profile)
     flat = numbers([n for row in cells for n in row], "cells")
     if len(flat) != 4:
@@ -121,6 +124,11 @@ def check_implied(
 ) -> Verdict:
     """A ratio with published sizes, and its confidence interval if that is published: fails if every table that gives
     them holds a count that is too small.
+
+    ratio, interval     as they are shown ("1.30"): their decimals say how many tables agree with them
+    exposed, unexposed  people in each group       cases, total  people with the outcome, and all of them
+    kind                "odds" or "risk"           level         of the interval (0.95)
+    Source: SACRO statbarn 10. Raises BadInput for another kind, missing sizes, or more tables than can be tried.
     """
     house = load(profile)
     tables = implied_tables(

@@ -24,7 +24,7 @@ def check_survival(at_risk: Sequence[float], *, profile: str | Profile = "sacro"
     """A survival or life table by its published steps: numbers at risk, first to last.
 
     Each step must hide at least the profile's number of events and censorings, and so must the tail that is
-    still at risk.
+    still at risk. Source: SACRO statbarn 11. Raises BadInput for numbers that grow, or are none.
     """
     house, counts = load(profile), numbers(at_risk, "at_risk")
     limit = house.survival or house.threshold
@@ -80,10 +80,11 @@ def check_life_table(
     profile: str | Profile = "sacro",
 ) -> Verdict:
     """A life table by its published columns, one entry per interval: numbers entering it, and any of events, withdrawn
-    (censored), survival at its end and hazard.
+    (censored), survival at its end (0 … 1) and hazard (per unit of time; intervals are `width` of them).
 
     Judges the steps as `check_survival`, every published column, and what columns imply: events from the quotient of
     neighbouring survivals (Kaplan-Meier or actuarial) or from the hazard, withdrawals as the rest of the step.
+    Source: SACRO statbarn 11. Raises BadInput for columns of different length, and numbers at risk that grow.
     """
     house, n = load(profile), numbers(at_risk, "at_risk")
     limit = house.survival or house.threshold

@@ -38,7 +38,9 @@ MAX_BYTES = 4 * 2**20
 
 def check_text(text: str | bytes | Path, *, profile: str | Profile = "sacro") -> Verdict:
     """Judges a text: identifiers, small counts and printed rows fail, other numbers are for review, plain
-    words pass.
+    words pass. What cannot be read is a failing finding.
+
+    Source: OpenSAFELY's rules for text and logs. Raises BadInput for a profile that is not known.
     """
     house = load(profile)
     try:

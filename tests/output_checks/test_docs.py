@@ -2,6 +2,7 @@
 
 import json
 import re
+import types
 from pathlib import Path
 
 import matplotlib
@@ -38,8 +39,15 @@ def test_every_rule_of_every_kind_of_output_is_documented():
 
 
 def test_every_public_name_has_a_docstring():
+    """What functions raise is said, and what the rules of a kind of output rest on."""
     for name in oc.__all__:
-        assert (getattr(oc, name).__doc__ or "").strip(), name
+        thing = getattr(oc, name)
+        words = (thing.__doc__ or "").strip()
+        assert words, name
+        if isinstance(thing, types.FunctionType):
+            assert "Raises" in words, name
+        if name.startswith("check_"):
+            assert "Source: " in words, name
 
 
 def test_the_tutorial_runs():

@@ -62,6 +62,27 @@ def test_numbers_in_a_text_are_for_review():
     assert oc.check_text("The coefficient is 0.35.").status == "review"
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: oc.check_test("50"),
+        lambda: oc.check_test(None),
+        lambda: oc.check_test(50, n=math.nan),
+        lambda: oc.check_test(50, n="600"[:0]),
+        lambda: oc.check_lorenz([60] * 10, top_share=math.nan),
+        lambda: oc.check_lorenz([60] * 10, top_share=None),
+    ],
+)
+def test_what_is_not_known_is_no_pass(call):
+    with pytest.raises(oc.BadInput):
+        call()
+
+
+def test_counts_of_a_figure_that_are_no_numbers_block():
+    for counts in ([None, 40], ["many"], [[40], [None]]):
+        assert rules(oc.check_figure({"kind": "bars", "values": [1, 2], "counts": counts})) == ["unreadable"]
+
+
 @pytest.mark.parametrize("bad", [[], ["x"], [math.inf], None])
 def test_what_is_no_number_is_refused(bad):
     with pytest.raises(oc.BadInput):
