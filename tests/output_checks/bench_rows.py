@@ -72,7 +72,8 @@ def protection(found: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         ratio = mine["seconds"] / mod["seconds"]
         met = ratio <= most and mine["secondary"] <= mod["secondary"]
-        other = f"{mod['seconds']:.1f} s, {mod['secondary']} cells (MOD)"
+        when = ", an earlier run" if mod.get("earlier") else ""
+        other = f"{mod['seconds']:.1f} s, {mod['secondary']} cells (MOD{when})"
         made.append(row(f"protect, {name}", ours, other, ratio, goal, met))
         if found[name].get("OPT"):
             opt = found[name]["OPT"]
