@@ -74,7 +74,8 @@ def protection(found: dict[str, Any]) -> list[dict[str, Any]]:
         met = ratio <= most and mine["secondary"] <= mod["secondary"]
         when = ", an earlier run" if mod.get("earlier") else ""
         other = f"{mod['seconds']:.1f} s, {mod['secondary']} cells (MOD{when})"
-        made.append(row(f"protect, {name}", ours, other, ratio, goal, met))
+        beside = (None, goal, None) if mod.get("earlier") else (ratio, goal, met)  # only one run compares
+        made.append(row(f"protect, {name}", ours, other, *beside))
         if found[name].get("OPT"):
             opt = found[name]["OPT"]
             made += [optimum(name, how, found[name][how], mod, opt) for how in ("bare", "best")]
