@@ -43,8 +43,8 @@ class Cover:
             self._highs = _model(price, *_program(problem, lines, fixed, self.free))
 
     def demand(self, wanted: Sequence[Demand]) -> None:
-        """Takes demands into account from now on."""
-        for demand in wanted:
+        """Takes demands into account from now on; without free cells there is nothing that could meet them."""
+        for demand in wanted if len(self.free) else ():
             columns, weights = _row(demand, self.free)
             least = 1.0 if self.fixed[demand.cell] else 0.0
             self._highs.addRow(least, math.inf, len(columns), columns, weights)
@@ -62,6 +62,7 @@ class Cover:
         n, cost, relaxed = len(self.free), bound, whole
         open_ = np.abs(relaxed[:n] - np.round(relaxed[:n])) > WHOLE
         if open_.any():
+            # No answer that is as good as asked for chooses otherwise where that alone costs more than the gap.
             prices = np.abs(np.array(self._highs.getSolution().col_dual)[:n])
             sure = np.flatnonzero(~open_ & (prices > min(DEAR, GAP * bound)))
             whole, cost = self._searched(deadline, sure, relaxed)

@@ -1,15 +1,18 @@
 """What a pattern lacks, against enumeration of every pattern: a demand must hold for each safe one."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from output_checks.attack.systems import LongTable, link
+from output_checks.errors import Unsafe
 from output_checks.protection.cover import Cover
-from output_checks.protection.demands import demands
+from output_checks.protection.demands import Demand, demands
 from output_checks.protection.pattern import lines_from
 from output_checks.protection.problem import Problem
 from output_checks.protection.search import attack, contributors_know, protect_cells
@@ -78,3 +81,17 @@ def test_demands_are_met_by_the_next_try():
     program.demand(wanted)
     second = program.fewest(10.0)
     assert all(demand.weights[second[demand.cells]].sum() >= 1 - 1e-6 for demand in wanted)
+
+
+def test_where_no_cell_is_free_nothing_is_chosen_and_nothing_breaks():
+    table = problem(np.array([[1, 2], [3, 1]]), 1.0)
+    table = replace(table, allowed=np.zeros_like(table.allowed))
+    program = Cover(table, lines_from(table.matrix), table.gone)
+    mask = program.fewest(10.0)
+    assert (mask == table.gone).all()
+    weak, _ = attack(table, mask)
+    assert len(weak)
+    program.demand([Demand(int(cell), np.zeros(0, dtype=np.int64), np.zeros(0)) for cell in weak])
+    assert (program.fewest(10.0) == table.gone).all()
+    with pytest.raises(Unsafe):
+        protect_cells(table, seconds=1.0)
