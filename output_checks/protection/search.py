@@ -65,7 +65,8 @@ def closed(problem: Problem, lines: Lines) -> np.ndarray:
 def by_demands(problem: Problem, lines: Lines, deadline: float) -> tuple[np.ndarray | None, Pattern | None]:
     """The fewest cells that close all lines, attacked; what the attack finds wanting is demanded of the next try, until
     it finds nothing. The last try, and its proof if it withstood everything. No round begins that would probably not
-    leave as much time as it takes, nor one after a try that lacks no less than the one before.
+    leave as much time as it takes, nor one after a try that lacks more than can be demanded at once, and no less than
+    the one before.
     """
     program = Cover(problem, lines, problem.gone)
     mask, left, round_took, lacked = None, deadline - time.monotonic(), 0.0, len(problem.value) ** 2
@@ -78,9 +79,10 @@ def by_demands(problem: Problem, lines: Lines, deadline: float) -> tuple[np.ndar
         told = contributors_know(problem, mask)
         if not len(weak) and not told:
             return mask, Pattern(mask, fillings, 0.0)
-        if len(weak) + len(told) >= lacked:
+        lacking = max(len(weak), len(told))
+        if lacking > MOST_DEMANDS and lacking >= lacked:
             break
-        lacked = len(weak) + len(told)
+        lacked = lacking
         more = demands(problem, mask, weak[:MOST_DEMANDS].tolist(), told[:MOST_DEMANDS])
         if not more:
             break
