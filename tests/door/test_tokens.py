@@ -92,7 +92,9 @@ def test_no_algorithm():
                 check(f"{encode(header)}.{encode(good())}.{signature}")
 
 
-@pytest.mark.parametrize("secret", [pem(KEY), pem(KEY).strip(), KEY.public_key().public_bytes_raw()])
+@pytest.mark.parametrize(
+    "secret", [pem(KEY), pem(KEY).strip(), KEY.public_key().public_bytes_raw()], ids=("pem", "stripped", "raw")
+)
 def test_public_key_as_secret(secret):
     import hashlib
     import hmac
