@@ -17,7 +17,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from images.builder import archive, base, engine, pip
+from images.builder import archive, base, engine, pip, sources
 from images.builder.place import CHECKOUT, NAMES, Place, place, reference
 from tre.errors import TreError, Unavailable
 
@@ -59,7 +59,12 @@ def check(names: list[str]) -> None:
 def build_all(where: Place, names: list[str], *, anew: bool) -> None:
     began = time.monotonic()
     tag = ensure_base(where)
+    for command in engine.tidy(where.store):
+        run(command)
     for name in names:
+        if not anew and sources.unchanged(where.report, where.archive(name), name, made_from(where, name, tag)):
+            print(f"{time.monotonic() - began:7.1f}s  {reference(name)} is there already", flush=True)
+            continue
         built = build(where, name, tag, anew=anew)
         keep(where.report, name, built)
         size = f"{built.archive_bytes >> 20} MiB, unpacked {built.unpacked_bytes >> 20} MiB"
@@ -79,15 +84,30 @@ def ensure_base(where: Place) -> str:
     return tag
 
 
+def containerfile(name: str) -> Path:
+    return CHECKOUT / "images" / name / "Containerfile"
+
+
+def made_from(where: Place, name: str, tag: str) -> str:
+    """The hash of the image's sources, the base's content among them."""
+    base_image = run(engine.buildah(where.store, "images", "--quiet", "--no-trunc", tag)).strip()
+    return sources.key(CHECKOUT, containerfile(name), base_image)
+
+
 def build(where: Place, name: str, tag: str, *, anew: bool) -> archive.Built:
-    file = CHECKOUT / "images" / name / "Containerfile"
+    """The archive is all that stays: what the engine keeps of a build is many times as large."""
     shown = pip.shown(where.cache / "pip")
-    own = reference(name)
+    own, made = reference(name), made_from(where, name, tag)
+    file = containerfile(name)
     run(engine.build(where.store, tag=own, base=tag, file=file, context=CHECKOUT, shown=shown, anew=anew))
-    with tempfile.TemporaryDirectory(dir=where.cache) as folder:
-        layout = Path(folder) / "layout"
-        run(engine.export(where.store, own, layout))
-        return archive.write(layout, own, where.archive(name))
+    try:
+        with tempfile.TemporaryDirectory(dir=where.cache) as folder:
+            layout = Path(folder) / "layout"
+            run(engine.export(where.store, own, layout))
+            return archive.write(layout, own, where.archive(name), made)
+    finally:
+        for command in engine.forget(where.store, own):
+            run(command)
 
 
 def keep(report: Path, name: str, built: archive.Built) -> None:

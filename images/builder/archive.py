@@ -17,12 +17,13 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Built:
-    """`archive_bytes` is what is moved, `unpacked_bytes` what lies on a node."""
+    """`archive_bytes` is what is moved, `unpacked_bytes` what lies on a node, `sources` the hash of what it was made of."""
 
     image: str
     digest: str
     archive_bytes: int
     unpacked_bytes: int
+    sources: str = ""
 
 
 def named(index: dict[str, Any], name: str) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def named(index: dict[str, Any], name: str) -> dict[str, Any]:
     return {"schemaVersion": 2, "manifests": [{**only, "annotations": titles}]}
 
 
-def write(layout: Path, name: str, file: Path) -> Built:
+def write(layout: Path, name: str, file: Path, sources: str = "") -> Built:
     """Pack the layout into `file` under `name`; whole or not at all."""
     index = named(json.loads((layout / "index.json").read_text()), name)
     (layout / "index.json").write_text(json.dumps(index, sort_keys=True))
@@ -43,7 +44,7 @@ def write(layout: Path, name: str, file: Path) -> Built:
             tar.add(path, str(path.relative_to(layout)), recursive=False, filter=plain)
     half.rename(file)
     digest = index["manifests"][0]["digest"]
-    return Built(name, digest, file.stat().st_size, unpacked(layout, digest))
+    return Built(name, digest, file.stat().st_size, unpacked(layout, digest), sources)
 
 
 def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

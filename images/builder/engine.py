@@ -19,7 +19,9 @@ def buildah(store: Path, *arguments: str) -> list[str]:
 def build(
     store: Path, *, tag: str, base: str, file: Path, context: Path, shown: Mapping[Path, Path], anew: bool
 ) -> list[str]:
-    """`shown` is {path in steps: path here}, read-only. Steps whose files did not change are kept, unless `anew`."""
+    """`shown` is {path in steps: path here}, read-only. Each step is a layer, so images share their base; `tidy` ends
+    them. `anew` takes none that is there.
+    """
     volumes = [f"--volume={here}:{inside}:ro" for inside, here in sorted(shown.items())]
     options = (
         "--isolation=chroot",
@@ -55,3 +57,13 @@ def wrap(store: Path, folder: Path, tag: str) -> list[list[str]]:
         buildah(store, "add", "--quiet", "tre-base", str(folder), "/"),
         buildah(store, "commit", "--quiet", "--rm", f"--timestamp={EPOCH}", "tre-base", tag),
     ]
+
+
+def forget(store: Path, tag: str) -> list[list[str]]:
+    """An image that was exported, and what `tidy` ends."""
+    return [buildah(store, "rmi", tag), *tidy(store)]
+
+
+def tidy(store: Path) -> list[list[str]]:
+    """Steps on the way to images, each as large as what it wrote, also those of a build that broke off."""
+    return [buildah(store, "rm", "--all"), buildah(store, "rmi", "--prune")]

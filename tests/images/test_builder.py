@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from images.builder import archive, base, engine, pip
+from images.builder import archive, base, engine, pip, sources
 from images.builder.place import NAMES, reference
 from tre.errors import NotFound
 
@@ -46,6 +46,45 @@ def test_a_build_takes_nothing_from_a_registry_and_gives_every_file_one_time():
         "--file=/c/f",
         "/c",
     ]
+
+
+def test_of_a_build_nothing_stays_but_the_base():
+    own = ["buildah", "--root", "/cache/store/root", "--runroot", "/cache/store/run"]
+    assert engine.forget(STORE, "localhost/tre-hub:1") == [
+        [*own, "rmi", "localhost/tre-hub:1"],
+        [*own, "rm", "--all"],
+        [*own, "rmi", "--prune"],
+    ]
+
+
+def test_an_image_is_built_again_where_anything_that_it_copies_changed(tmp_path: Path):
+    file = tmp_path / "images" / "hub" / "Containerfile"
+    text = "FROM base\nCOPY a.lock tre ./\nCOPY --from=build /opt /opt\n"
+    for name, content in {"images/hub/Containerfile": text, "a.lock": "1", "tre/x.py": "1", "docs/y.md": "1"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert sources.copied(text) == ["a.lock", "tre"]
+    keys = [sources.key(tmp_path, file, "base-1"), sources.key(tmp_path, file, "base-2")]
+    for name in ("a.lock", "tre/x.py", "tre/new.py", "images/hub/Containerfile"):
+        with (tmp_path / name).open("a") as out:
+            out.write("\n")
+        keys.append(sources.key(tmp_path, file, "base-1"))
+    assert len(set(keys)) == len(keys)
+    for name in ("docs/y.md", "tre/__pycache__/x.pyc"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("2")
+    assert sources.key(tmp_path, file, "base-1") == keys[-1]
+
+
+def test_what_was_built_from_the_same_is_known_as_long_as_it_is_there(tmp_path: Path):
+    report, tar = tmp_path / "images.json", tmp_path / "hub.tar"
+    assert not sources.unchanged(report, tar, "hub", "k")
+    report.write_text(json.dumps({"hub": {"sources": "k"}}))
+    assert not sources.unchanged(report, tar, "hub", "k")
+    tar.touch()
+    assert sources.unchanged(report, tar, "hub", "k")
+    assert not sources.unchanged(report, tar, "hub", "other")
+    assert not sources.unchanged(report, tar, "guard", "k")
 
 
 def test_only_ours_have_a_name():

@@ -52,8 +52,10 @@ class Refused(Exception):
     """helm said no; its words."""
 
 
-def helm(program: Path, *arguments: str, feed: str = "") -> str:
-    done = subprocess.run([str(program), *arguments], input=feed, capture_output=True, text=True, check=False)
+def helm(program: Path, *arguments: str, feed: str = "", environment: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(
+        [str(program), *arguments], input=feed, capture_output=True, text=True, check=False, env=environment
+    )
     if done.returncode != 0:
         raise Refused(done.stdout + done.stderr)
     return done.stdout

@@ -1,0 +1,128 @@
+"""A researcher with a running workspace on a release: people, a dataset in the data server, a project, and Lab open.
+
+All of it as people do it, by commands and through the proxy; the table alone is made inside, as its custodian would.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from tre.demo.browser import Browser
+from tre.demo.governance import Governance
+from tre.demo.kernel import Kernel
+from tre.demo.release_stage import ReleaseStage
+
+NAME = "rhea"
+#: Some of them fit on a node of two processors.
+SMALL = ("cpus=0.2", "memory_bytes=512MiB", "home_bytes=1GiB")
+MAKE_TABLE = """
+import psycopg
+from tre.data.table import schema_of
+from tre.settings import Settings
+with psycopg.connect(Settings.load().data_conninfo("tre_admin")) as connection:
+    connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema_of("rand")}"')
+    connection.execute(f'CREATE TABLE "{schema_of("rand")}".visits (record integer, visits integer)')
+    connection.execute(f'INSERT INTO "{schema_of("rand")}".visits SELECT n, n % 7 FROM generate_series(1, 60) n')
+"""
+COUNT = """
+import psycopg
+with psycopg.connect("service=project") as connection:
+    print(connection.execute("select count(*) from visits").fetchone()[0])
+"""
+DATASET: dict[str, Any] = {
+    "slug": "visits",
+    "title": "Visits",
+    "description": "Visits to doctors.",
+    "organisation": "rand",
+    "legal_basis": "Public.",
+    "terms": "Research.",
+    "sensitivity": "de-personalised",
+    "source_kind": "postgres",
+    "source": {"table": "visits"},
+    "units": ["record"],
+    "variables": {"record": {"description": "Person"}, "visits": {"description": "Visits in the year"}},
+}
+
+
+def proposal(slug: str) -> dict[str, Any]:
+    reasons = ("purpose", "public_benefit", "legal_basis", "risk_of_sharing", "cost_of_withholding")
+    return {
+        "slug": slug,
+        "title": "Visits to doctors",
+        **dict.fromkeys(reasons, "As in the protocol."),
+        "end_date": str(date.today() + timedelta(days=300)),
+        "datasets": [{"dataset": "visits", "columns": ["record", "visits"]}],
+    }
+
+
+@dataclass
+class Researcher:
+    """`project` has a name that no other test has."""
+
+    stage: ReleaseStage
+    project: str
+    browser: Browser = field(init=False)
+    kernel: Kernel = field(init=False)
+
+    def settle_in(self) -> None:
+        """Everything up to the gate: it is open for the researcher."""
+        governance = Governance(self.stage, {})
+        governance.bootstrap()
+        governance.standings()
+        self.stage.inside(MAKE_TABLE)
+        for username in ("cora", NAME):
+            self.stage.login(username)
+        self.stage.tre("cora", "dataset", "register", self._file("visits", DATASET))
+        self.stage.tre(NAME, "project", "propose", self._file("proposal", proposal(self.project)))
+        self.stage.tre("ada", "project", "approve", self.project, "--reason", "Worth it.")
+        self.stage.tre("ada", "workspace", "policy", "set", *SMALL, "--reason", "A small node.")
+        until = ("--until", str(date.today() + timedelta(days=200)))
+        given = ("--delivery", "database", *until, "--reason", "It fits.")
+        self.stage.tre("cora", "grant", "give", self.project, "visits", *given)
+        self.stage.tre(NAME, "project", "agree", self.project, "--yes")
+        self.wait_for_the_extract()
+
+    def wait_for_the_extract(self, seconds: float = 60) -> None:
+        until = time.monotonic() + seconds
+        while [each["state"] for each in self.stage.tre("cora", "extract", "list")] != ["ready"]:
+            assert time.monotonic() < until, self.stage.tre("cora", "extract", "list")
+            time.sleep(0.5)
+
+    def open(self) -> None:
+        """Lab, through proxy and guard, and a kernel in the workspace."""
+        self.browser = Browser(self.stage.url, self.stage.accounts[NAME])
+        self.browser.sign_in()
+        base = self.browser.open_workspace(self.project, seconds=120)
+        self.kernel = Kernel(self.browser, base)
+
+    def says(self, code: str) -> str:
+        return self.kernel.must(code).text.strip()
+
+    def says_again(self, code: str, seconds: float = 90) -> str:
+        """The same after the parts between were replaced: the page connects again until it is let in."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                self.kernel.connect()
+                return self.says(code)
+            except Exception:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
+
+    def rows(self) -> str:
+        """Of the project's database, by the login that lives as long as the workspace."""
+        return self.says(COUNT)
+
+    def live(self) -> list[str]:
+        return [each["id"] for each in self.stage.tre("ada", "workspace", "list", "--live")]
+
+    def _file(self, name: str, body: Any) -> str:
+        path = Path(self.stage.desk) / f"{name}.json"
+        path.write_text(json.dumps(body))
+        return str(path)

@@ -1,0 +1,112 @@
+"""The chart installed for real, with the images as they were built: it comes up, its own test succeeds, a workspace
+lives through an upgrade and a rollback, and what is left after its end is what was said.
+
+In the order of a release's life: each test goes on where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import objects
+from tests.cluster.house import Facts, Space
+from tests.cluster.machine.contents import Kubectl
+from tests.cluster.machine.place import Place
+from tre.demo.release_stage import ReleaseStage
+from tre.settings import Settings
+from tre.stack.ports import free_ports
+from tre.workspaces.kubernetes.names import namespace_of
+
+from .release import CLAIMS, VALUES, Release, plain
+from .rendering import Object, changed
+from .researcher import Researcher
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def release(kubectl: Kubectl, our_place: Place, helm_program: Path, facts: Facts) -> Iterator[Release]:
+    """Needs our own cluster (`facts`), onto which `make images` puts the images."""
+    name = f"chart-{secrets.token_hex(3)}"
+    kubectl.apply([objects.namespace(name)])
+    found = Release(Space(kubectl, name), our_place, helm_program)
+    try:
+        found.provide(name, *CLAIMS)
+        found.install()
+        yield found
+    finally:
+        found.remove()
+
+
+@pytest.fixture(scope="module")
+def researcher(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Researcher]:
+    folder = tmp_path_factory.mktemp("stage")
+    kubectl = (*release.kubectl.command, f"--kubeconfig={release.kubectl.environment['KUBECONFIG']}")
+    settings = Settings(state=folder / "state", run=Path(f"/tmp/tre-{release.space.name}"), port=free_ports(1))
+    stage = ReleaseStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl)
+    found = Researcher(stage, f"w{secrets.token_hex(4)}")
+    release.provide(namespace_of(release.space.name, found.project), "home-rhea", "data")
+    with stage.forwarded():
+        stage.wait_until_people_can_come()
+        yield found
+
+
+def test_every_part_becomes_ready_and_its_own_test_succeeds(release: Release) -> None:
+    release.settle()
+    said = release.helm("test", "tre", "--timeout=2m")
+    assert "/tre/api/v1/health 200" in said
+    assert "/hub/health 200" in said
+    for name, pod in release.pods().items():
+        statuses = pod["status"]["containerStatuses"]
+        assert {each["restartCount"] for each in statuses} == {0}, (name, statuses)
+
+
+def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:
+    researcher.settle_in()
+    researcher.open()
+    assert researcher.says("x = 41; print(x)") == "41"
+    assert researcher.rows() == "60"
+
+
+def test_an_upgrade_replaces_every_part_and_no_workspace(release: Release, researcher: Researcher) -> None:
+    before, workspace = release.pods(), researcher.live()
+    # What every part reads changed, so every part is replaced.
+    release.upgrade(changed(VALUES, "projects.retentionDays", 91))
+    release.settle()
+    lasting = {name for name in before if name in release.pods() and "test" not in name}
+    assert lasting == {f"tre-{name}-0" for name in ("postgres-state", "postgres-data", "openbao")} | unread(before)
+    assert researcher.says_again("print(x + 1)") == "42"
+    assert researcher.rows() == "60"
+    assert researcher.live() == workspace
+
+
+def unread(pods: dict[str, Object]) -> set[str]:
+    """Those that do not read the file of the cluster: the proxy and the names."""
+    parts = ("tre-proxy-", "tre-dns-")
+    return {name for name in pods if name.startswith(parts)}
+
+
+def test_a_rollback_does_the_same(release: Release, researcher: Researcher) -> None:
+    workspace = researcher.live()
+    release.helm("rollback", "tre", "1", "--timeout=4m")
+    release.settle()
+    assert "retention_days = 90" in release.space("get", "configmap/tre-cluster", "--output=yaml")
+    assert researcher.says_again("print(x + 2)") == "43"
+    assert researcher.rows() == "60"
+    assert researcher.live() == workspace
+
+
+def test_after_its_end_there_is_what_must_survive_and_nothing_else(release: Release, researcher: Researcher) -> None:
+    project = namespace_of(release.space.name, researcher.project)
+    release.helm("uninstall", "tre", "--wait", "--timeout=2m")
+    assert release.left() == set()
+    claims = {plain(name) for name in release.space("get", "persistentvolumeclaims", "--output=name").split()}
+    assert claims == {f"persistentvolumeclaim/{name}" for name in CLAIMS}
+    # A project's people and their homes outlive a release, too; it is for people to remove them.
+    assert "persistentvolumeclaim/home-rhea" in release.kubectl(
+        "--namespace", project, "get", "persistentvolumeclaims", "--output=name"
+    )
