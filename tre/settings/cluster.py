@@ -74,6 +74,7 @@ class Hosts:
     hub: str = "tre-hub"
     guard: str = "tre-guard"
     intake: str = "tre-intake"
+    checker: str = "tre-checker"
 
     def check(self, name: str) -> None:
         """Names cannot be wrong in a way that is seen here."""

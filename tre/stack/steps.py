@@ -22,7 +22,9 @@ from tre.outputs import checking, release
 from tre.outputs import steps as outputs
 from tre.outputs.keeping import collect_orphans
 from tre.outputs.recomputed import Snapshot
+from tre.outputs.sandboxed import RunChecked
 from tre.people.signin import forget_failures
+from tre.workspaces.checker.client import Checker
 from tre.workspaces.controller import close, converge
 from tre.workspaces.model import Workspace
 from tre.workspaces.orphans import reconcile
@@ -75,7 +77,7 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
     places = Places.from_settings(platform.settings)
     enders = enders_of(platform)
     tokens = SandboxTokens(token_maker(platform), enders[0].runtime)
-    desk = checking.CheckingDesk(platform.content, run_checked, snapshots(platform))
+    desk = checking.CheckingDesk(platform.content, checker_of(platform), snapshots(platform))
     press = release.ReleaseDesk(platform.content, platform.signing_key("release"))
 
     def control() -> bool:
@@ -105,6 +107,12 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         Step("sign", sign, 60.0),
         Step("forget", lambda: forget_failures(db) > 0, 600.0),
     )
+
+
+def checker_of(platform: Platform) -> RunChecked:
+    """Files are read in a sandbox of this machine; in a pod, which may make none, by a pod that is one."""
+    cluster = platform.settings.cluster
+    return run_checked if cluster is None else Checker(cluster.hosts.checker).run
 
 
 def snapshots(platform: Platform) -> checking.Snapshots:

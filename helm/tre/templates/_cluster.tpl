@@ -22,6 +22,7 @@ api = "tre-api"
 hub = "tre-hub"
 guard = "tre-guard"
 intake = {{ include "tre.intakeName" . | quote }}
+checker = "tre-checker"
 {{- with .Values.oidc }}
 {{- if .issuer }}
 

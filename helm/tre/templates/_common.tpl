@@ -51,7 +51,7 @@ sslrootcert = "/etc/tre/ca/postgresql/ca.pem"
 {{/* The Pod Security level `restricted`, said by every pod itself. */}}
 {{- define "tre.podSecurity" -}}
 runAsNonRoot: true
-runAsUser: 10001
+runAsUser: {{ .user | default 10001 }}
 runAsGroup: 10001
 fsGroup: 10001
 fsGroupChangePolicy: OnRootMismatch

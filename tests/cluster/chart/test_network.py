@@ -16,6 +16,7 @@ PARTS: set[Line] = {
     ("guard", "api", 8005),
     ("api", "hub", 8001),
     ("intake", "api", 8005),
+    ("worker", "checker", 8008),
     ("test", "proxy", 8000),
 }
 #: What comes from elsewhere.
@@ -58,5 +59,12 @@ def test_what_a_browser_or_a_workspace_reaches_has_no_way_to_the_servers(rendere
     """The parts that strangers' bytes come to first."""
     _, going = table([each for each in policies(rendered) if each["spec"]["podSelector"]])
     servers = {"postgres-state", "postgres-data", "openbao", *(cidr for cidr, _ in (STATE, DATA, OPENBAO))}
-    for part in ("proxy", "guard", "intake", "dns", "test"):
+    for part in ("proxy", "guard", "intake", "dns", "checker", "test"):
         assert {to for one, to, _ in going if one == part} & servers == set(), part
+
+
+def test_where_hostile_files_are_read_there_is_no_way_out_at_all(rendered: list[Object]) -> None:
+    (checker,) = [each["spec"] for each in policies(rendered) if each["metadata"]["name"] == "tre-checker"]
+    assert checker["egress"] == []
+    assert checker["policyTypes"] == ["Ingress", "Egress"]
+    assert len(checker["ingress"]) == 1

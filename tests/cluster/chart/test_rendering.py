@@ -128,6 +128,17 @@ def test_each_part_has_the_secrets_of_its_own(rendered: list[Object], profile: s
     }
 
 
+def test_the_checking_pod_holds_nothing_and_is_of_a_user_of_its_own(rendered: list[Object]) -> None:
+    spec = pods(rendered)["tre-checker"]
+    (container,) = spec["containers"]
+    assert {next(iter(volume.keys() - {"name"})) for volume in spec["volumes"]} == {"emptyDir"}
+    assert not {"env", "envFrom"} & container.keys()
+    assert spec["dnsPolicy"] == "None"
+    assert spec["shareProcessNamespace"] is False
+    users = {name: each["securityContext"]["runAsUser"] for name, each in pods(rendered).items()}
+    assert [name for name, user in users.items() if user == users["tre-checker"]] == ["tre-checker"]
+
+
 def test_every_process_of_a_cluster_has_its_pod(rendered: list[Object]) -> None:
     started = {
         spec["containers"][0]["command"][3]

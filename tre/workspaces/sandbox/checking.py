@@ -252,14 +252,15 @@ def _collect(
             watch(bytes(output[seen:]))
             if watched and _total(process.pid, bounds) > bounds.memory_bytes:
                 raise _too_much_memory(bounds)
-    return _result(process.wait(), bytes(output), complaint.decode(errors="replace"), bounds)
+    return outcome(process.wait(), bytes(output), complaint.decode(errors="replace"), bounds)
 
 
 def _total(bubblewrap: int, bounds: Bounds) -> int:
     return usage.total_bytes(usage.descendants(bubblewrap), (WORK[1:], "dev/shm"), bounds.memory_bytes)
 
 
-def _result(code: int, output: bytes, complaint: str, bounds: Bounds) -> bytes:
+def outcome(code: int, output: bytes, complaint: str, bounds: Bounds) -> bytes:
+    """What a program's end means: its output, or the error that says why there is none."""
     if code == 0:
         return output
     if code == 128 + signal.SIGKILL or "MemoryError" in complaint or "bad_alloc" in complaint:
