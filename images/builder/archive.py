@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Built:
-    """`archive_bytes` is what is moved, `unpacked_bytes` what lies on a node, `sources` the hash of what it was made of."""
+    """`archive_bytes` is what is moved, `unpacked_bytes` what lies on a node, `sources` the hash of what made it."""
 
     image: str
     digest: str

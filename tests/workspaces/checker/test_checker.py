@@ -291,7 +291,7 @@ def test_a_pod_that_ends_over_a_file_calls_it_unreadable(own_pod: Pod) -> None:
 
     with pytest.raises(CheckFailed, match="ended over it"):
         own_pod.check("import time; print(1, flush=True); time.sleep(20)", watch=end_it)
-    with pytest.raises(Unavailable, match="No checking pod"):
+    with pytest.raises(Unavailable):
         own_pod.check("print(6)")
 
 
