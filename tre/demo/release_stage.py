@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from tre.demo.stage import Stage, Unexpected
 from tre.errors import Unavailable
 
-API = "deployment/tre-api"
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.5
 
@@ -33,15 +32,16 @@ class ReleaseStage(Stage):
             return super()._run(username, arguments, stdin)
         return self._inside(("tre", *arguments, "--json"), stdin)
 
-    def inside(self, code: str) -> str:
-        """What a program of Python printed in a pod of the control plane. Raises `Unexpected`."""
-        done = self._inside(("python", "-c", code), "")
+    def inside(self, code: str, *arguments: str, part: str = "api") -> str:
+        """What a program of Python printed in a pod of that part. Raises `Unexpected`."""
+        done = self._inside(("python", "-c", code, *arguments), "", part)
         if done.returncode != 0:
-            raise Unexpected(f"in {API}: {done.stderr.strip()[-600:]}")
+            raise Unexpected(f"in {part}: {done.stderr.strip()[-600:]}")
         return done.stdout
 
-    def _inside(self, command: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
-        exec_in = [*self.kubectl, "--namespace", self.namespace, "exec", "--stdin", API, "--", *command]
+    def _inside(self, command: tuple[str, ...], stdin: str, part: str = "api") -> subprocess.CompletedProcess[str]:
+        where = f"deployment/tre-{part}"
+        exec_in = [*self.kubectl, "--namespace", self.namespace, "exec", "--stdin", where, "--", *command]
         return subprocess.run(exec_in, input=stdin, capture_output=True, text=True, timeout=120, check=False)
 
     @contextlib.contextmanager

@@ -11,13 +11,13 @@ api:
   door: [internal-hub.token, internal-guard.token, internal-intake.token, internal-machine.token, tre-web.secret]
   logins: [state-tre_app.pgpass, data-tre_admin.pgpass]
   openbao: true
-  content: true
+  content: [content, incoming, extracts]
 worker:
   image: control
   ready: {exec: {command: [test, -e, /run/tre/s/worker.ready]}}
   logins: [state-tre_app.pgpass, data-tre_admin.pgpass]
   openbao: true
-  content: true
+  content: [content, incoming, extracts]
 controller:
   image: control
   logins: [state-tre_app.pgpass]
@@ -43,5 +43,5 @@ intake:
   ports: {intake: 8007}
   ready: {tcpSocket: {port: 8007}}
   door: [internal-intake.token]
-  content: true
+  content: [content]
 {{- end }}

@@ -14,7 +14,7 @@ initContainers:
   - name: folders
     image: {{ include "tre.image" (dict "root" .root "image" $row.image) }}
     imagePullPolicy: {{ $values.images.pullPolicy }}
-    command: [mkdir, -p, -m, "0700", /volume/content, /var/lib/tre/state]
+    command: [mkdir, -p, -m, "0700", {{ range $row.content }}/volume/{{ . }}, {{ end }}/var/lib/tre/state]
     resources:
       requests: {cpu: 10m, memory: 16Mi}
       limits: {cpu: 100m, memory: 32Mi}
@@ -57,8 +57,8 @@ containers:
       - {name: state, mountPath: /var/lib/tre}
       - {name: run, mountPath: /run/tre}
       - {name: tmp, mountPath: /tmp}
-      {{- if $row.content }}
-      - {name: content, mountPath: /var/lib/tre/state/content, subPath: content}
+      {{- range $row.content }}
+      - {name: content, mountPath: /var/lib/tre/state/{{ . }}, subPath: {{ . }}}
       {{- end }}
       {{- if $values.postgresql.ca }}
       - {name: ca-postgresql, mountPath: /etc/tre/ca/postgresql, readOnly: true}

@@ -6,6 +6,7 @@ In the order of a release's life: each test goes on where the one before it ende
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 
 from tests.cluster import objects
 from tests.cluster.house import Facts, Space
+from tests.cluster.machine import network
 from tests.cluster.machine.contents import Kubectl
 from tests.cluster.machine.place import Place
 from tre.demo.release_stage import ReleaseStage
+from tre.demo.stage import Unexpected
 from tre.settings import Settings
 from tre.stack.ports import free_ports
 from tre.workspaces.kubernetes.names import namespace_of
@@ -25,6 +28,51 @@ from .release import CLAIMS, VALUES, Release, plain
 from .rendering import Object, changed
 from .researcher import Researcher
 
+KNOCK = """
+import json, os, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def reached(target):
+    host, port = target.rsplit(":", 1)
+    try:
+        socket.create_connection((host, int(port)), 3).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return True
+with ThreadPoolExecutor(32) as pool:
+    found = [target for target, yes in zip(sys.argv[1:], pool.map(reached, sys.argv[1:])) if yes]
+token = os.path.exists("/var/run/secrets/kubernetes.io")
+print(json.dumps({"reached": found, "token": token, "names": sorted(os.environ)}))
+"""
+ASK = """
+import json, sys
+from tre.errors import Refusal
+from tre.workspaces.checker.client import Checker
+def ask(code):
+    try:
+        run = Checker("tre-checker").run
+        argv = ["python", "-c", code]
+        return run(argv=argv, files={}, memory_bytes=1 << 28, seconds=20, output_bytes=1 << 16).decode().strip()
+    except Refusal as refusal:
+        return refusal.code
+print(json.dumps({code: ask(code) for code in json.loads(sys.argv[1])}))
+"""
+HOSTILE = (
+    "import socket; socket.socket()",
+    "import socket; socket.socketpair()",
+    "open('/new', 'w')",
+    "open('/usr/new', 'w')",
+    "open('/proc/1/environ').read()",
+    "open('/proc/1/mem', 'rb')",
+    "open('/etc/tre/secrets')",
+    "import os; os.setuid(0)",
+    "import os; [os.fork() for _ in range(100)]",
+    "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
+    "import ctypes; assert ctypes.CDLL(None).ptrace(16, 1, 0, 0) == 0",
+)
+LEAVE = "import os; os.fork() or [open(f'{d}/x', 'w') for d in ('/scratch', '/tmp', '/input', '/dev/shm')]"
+LOOK = "import os; print([x for d in ('/scratch', '/tmp', '/input', '/dev/shm') for x in os.listdir(d)])"
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -70,6 +118,38 @@ def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:
     researcher.open()
     assert researcher.says("x = 41; print(x)") == "41"
     assert researcher.rows() == "60"
+
+
+def test_what_is_submitted_is_read_in_the_checking_pod(release: Release, researcher: Researcher) -> None:
+    request = researcher.submits()
+    assert request["state"] == "in_review", request
+    levels = {file["name"]: file["evidence"] for file in request["files"]}
+    # Made again from the pinned extract, which the checking pod was given.
+    assert levels["visits.csv"] == "verified", request
+
+
+def test_from_the_checking_pod_nothing_is_reached(release: Release, researcher: Researcher, facts: Facts) -> None:
+    services = ("postgres-state", "postgres-data", "openbao", "api", "hub", "proxy", "intake")
+    addresses = {name: release.space.service_address(f"tre-{name}") for name in services}
+    ports = {"postgres-state": 5432, "postgres-data": 5432, "openbao": 8200, "api": 8005, "hub": 8001}
+    targets = [f"{address}:{ports.get(name, 8000)}" for name, address in addresses.items()]
+    targets += [one.removeprefix("tcp://") for one in (*facts.outside(), *facts.node()) if one.startswith("tcp://")]
+    targets += [f"{network.API_SERVICE}:443", f"{network.DNS_SERVICE}:53"]
+    seen = json.loads(researcher.stage.inside(KNOCK, *targets, part="checker"))
+    assert seen["reached"] == []
+    # That they are there is known: who may reach them does.
+    assert json.loads(researcher.stage.inside(KNOCK, targets[0], part="worker"))["reached"] == targets[:1]
+    assert seen["token"] is False
+    assert not [name for name in seen["names"] if "TRE" in name or "PASS" in name or "TOKEN" in name]
+
+
+def test_what_it_reads_gains_nothing_by_it(researcher: Researcher) -> None:
+    """Asked by the worker, as files are; nobody else can ask."""
+    said = json.loads(researcher.stage.inside(ASK, json.dumps(HOSTILE), part="worker"))
+    assert said == dict.fromkeys(HOSTILE, "check_failed")
+    assert json.loads(researcher.stage.inside(ASK, json.dumps([LEAVE, LOOK]), part="worker")) == {LEAVE: "", LOOK: "[]"}
+    with pytest.raises(Unexpected, match="No checking pod answers"):
+        researcher.stage.inside(ASK, json.dumps([LOOK]), part="api")
 
 
 def test_an_upgrade_replaces_every_part_and_no_workspace(release: Release, researcher: Researcher) -> None:
