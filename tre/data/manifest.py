@@ -66,9 +66,14 @@ def from_dict(values: dict[str, Any]) -> Manifest:
     return made
 
 
+def text(manifest: Manifest) -> bytes:
+    """As it is written."""
+    return canonical_json(manifest.as_dict())
+
+
 def write(folder: Path, manifest: Manifest) -> None:
     path = folder / NAME
-    path.write_bytes(canonical_json(manifest.as_dict()))
+    path.write_bytes(text(manifest))
 
 
 def read(folder: Path) -> Manifest:

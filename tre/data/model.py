@@ -183,3 +183,30 @@ class Extract(Base):
     digest: Mapped[str | None] = mapped_column(Text)
 
     grant: Mapped[Grant] = relationship(lazy="joined")
+
+
+class CarriageState(StrEnum):
+    """Where an extract's files are on a cluster."""
+
+    offered = "offered"
+    placed = "placed"
+    gone = "gone"
+
+
+class Carriage(Base):
+    """An extract's way to its project's volume on a cluster, where our files are not a workspace's: `offered` in the
+    project's database, `placed` in the volume, `gone` from it again. `cleared_at` says since when no file of it is in
+    the database; `lease_id` is the login of whoever carries it now.
+    """
+
+    __tablename__ = "carriage"
+
+    extract_id: Mapped[int] = mapped_column(ForeignKey("extract.id"), primary_key=True)
+    state: Mapped[str] = mapped_column(Text)
+    state_since: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(default=0)
+    lease_id: Mapped[str | None] = mapped_column(Text)
+    cleared_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+    extract: Mapped[Extract] = relationship(lazy="joined")

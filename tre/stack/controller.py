@@ -22,6 +22,7 @@ from tre.workspaces import service
 from tre.workspaces.controller import converge
 from tre.workspaces.kubernetes.absent import end_absent
 from tre.workspaces.kubernetes.api import Api
+from tre.workspaces.kubernetes.carrying import Carriers
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.controller import Chore, keep
 from tre.workspaces.kubernetes.installation import cluster_of
@@ -53,11 +54,13 @@ class PodTokens:
 def chores(platform: Platform, cluster: Cluster, api: Api) -> tuple[Chore, ...]:
     db, leases, runtime = platform.db, platform.secrets, PodRuntime(api, cluster)
     tokens, prover = PodTokens(platform, runtime), Prover(db, cluster, api)
+    carriers = Carriers(db, leases, api, cluster, platform.settings.data_server)
     return (
         Chore("control", lambda world: converge(db, leases, [runtime], tokens), 2.0),
         Chore("absent", lambda world: end_absent(db, leases, world, cluster.control_namespace), 1.0),
         Chore("orphans", lambda world: reconcile(db, leases), 60.0),
         Chore("prove", lambda world: prover.prove(), 5.0),
+        Chore("carry", lambda world: carriers.carry(), 2.0),
     )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from tre.api.internal import token_maker
 from tre.api.platform import Platform
 from tre.audit.service import sign_head
+from tre.data import carrying
 from tre.data import snapshots as pinned
 from tre.data import worker as data
 from tre.data.sources import Places
@@ -91,6 +92,8 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         sign_head(db, platform.signing_key("audit"))
         return False
 
+    # Files of this machine are a sandbox's as they are; a pod's lie in a volume of its project.
+    away = (Step("carry", lambda: carrying.step(db, places, platform.secrets), 1.0),)
     # On a cluster these are the controller's, who has rights there.
     living = (
         Step("control", control, 2.0),
@@ -103,7 +106,7 @@ def steps_of(platform: Platform) -> tuple[Step, ...]:
         Step("release", lambda: release.step(db, press), 0.5),
         Step("expire", lambda: outputs.expire(db), 10.0),
         Step("collect", lambda: collect_orphans(db, platform.content) > 0, 600.0),
-        *(living if platform.settings.cluster is None else ()),
+        *(living if platform.settings.cluster is None else away),
         Step("sign", sign, 60.0),
         Step("forget", lambda: forget_failures(db) > 0, 600.0),
     )

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from tre.audit import SYSTEM, use_case
 from tre.credentials import Held
+from tre.data.carrying import CARRIER
 from tre.errors import TreError
 from tre.store import Database
 from tre.workspaces import service
@@ -57,12 +58,15 @@ def find(session: Session, held: Sequence[Held], now: datetime) -> Orphans:
         .order_by(Workspace.id)
     )
     return Orphans(
-        tuple(lease for lease in held if _is_orphan(rows.get(lease.workspace), now)),
+        tuple(lease for lease in held if _is_orphan(lease, rows.get(lease.workspace), now)),
         tuple(row.id for row in running if (row.lease_id or "").partition(":")[0] not in accessors),
     )
 
 
-def _is_orphan(workspace: Workspace | None, now: datetime) -> bool:
+def _is_orphan(lease: Held, workspace: Workspace | None, now: datetime) -> bool:
+    if lease.workspace.startswith(CARRIER):
+        # Whoever carries an extract is no workspace; their logins are never renewed, and end by themselves.
+        return False
     if workspace is None:
         return True
     return workspace.state not in LIVE and workspace.state_since < now - GRACE

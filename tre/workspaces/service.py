@@ -17,12 +17,12 @@ from typing import Any, Protocol
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tre.audit import SYSTEM, Actor, use_case
+from tre.audit import SYSTEM, Actor, UseCase, use_case
 from tre.audit.chain import plain
 from tre.credentials import Lease
-from tre.data import grants, snapshots
+from tre.data import carrying, grants, snapshots
 from tre.data.sources import Places as DataPlaces
-from tre.errors import Conflict, NotFound, TreError
+from tre.errors import Conflict, GateClosed, NotFound, TreError
 from tre.people import identities
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
@@ -94,7 +94,7 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         case.note(project=project, person=actor.username)
         projects.get(case.session, project)
         check_gate(obstacles(case.session, project, actor.username, case.now))
-        where = nodes.proven(case.session, case.now) if places.on_cluster else ()
+        where = _on_cluster(case, project) if places.on_cluster else ()
         live = select(Workspace.id).where(
             Workspace.project_slug == project, Workspace.username == actor.username, Workspace.state.in_(LIVE)
         )
@@ -124,6 +124,17 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
     except TreError as error:
         end(db, leases, workspace_id, WorkspaceState.failed, error.message)
         raise
+
+
+def _on_cluster(case: UseCase, project: str) -> tuple[str, ...]:
+    """The nodes where it may run. Raises `GateClosed` also while the project's files are not in its volume."""
+    if names := carrying.on_the_way(case.session, project, case.now.date()):
+        raise GateClosed(
+            f"The data are on their way to the project's volume: {', '.join(names)}.",
+            hint="Try again in a minute. Where it takes long, an administrator sees why in the record.",
+            code="data_on_the_way",
+        )
+    return nodes.proven(case.session, case.now)
 
 
 def _lease(

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tre.data import carrying
 from tre.people.model import Person
 from tre.projects.model import Member, Project, ProjectState
 from tre.workspaces import policy
@@ -139,4 +140,6 @@ def _live(session: Session) -> dict[str, set[str]]:
         select(Workspace.project_slug, Workspace.id).where(Workspace.state.in_(LIVE))
     ):
         found[slug].add(workspace_id)
+    for slug, carrier in carrying.live_carriers(session):
+        found[slug].add(carrier)
     return found
