@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.fixtures.workspaces import Desk
+from tre.data.model import Carriage, CarriageState, Extract
 from tre.errors import GateClosed
 from tre.workspaces.model import NodeProof
 from tre.workspaces.nodes import HOLDS
@@ -15,6 +16,13 @@ def shown(desk: Desk, node: str, *, proven: bool = True, reason: str = "", ago: 
     with desk.people.db.transaction() as session:
         moment = desk.people.clock() - ago
         session.merge(NodeProof(node=node, uid="u", proven=proven, reason=reason, shown_at=moment))
+
+
+def place(desk: Desk) -> None:
+    """The project's files are in its volume."""
+    with desk.people.db.transaction() as session:
+        for extract in session.query(Extract).all():
+            session.add(Carriage(extract_id=extract.id, state=CarriageState.placed, state_since=desk.people.clock()))
 
 
 @pytest.fixture
@@ -32,6 +40,7 @@ def test_only_where_the_walls_were_shown(cluster: Desk):
     shown(cluster, "two", proven=False, reason="it reached tcp://10.0.0.1:443.")
     shown(cluster, "three", ago=HOLDS + timedelta(seconds=1))
     shown(cluster, "four", ago=-HOLDS - timedelta(seconds=1))
+    place(cluster)
     assert cluster.start().nodes == ("one",)
 
 
@@ -53,3 +62,13 @@ def test_without_a_proof_nothing_starts_and_the_reason_is_told(cluster: Desk, pr
     (event,) = cluster.events("workspace.start")
     assert event["outcome"] == "refused"
     assert cluster.leases.asked == []
+
+
+def test_nothing_starts_while_the_projects_files_are_on_their_way(cluster: Desk):
+    shown(cluster, "one")
+    with pytest.raises(GateClosed, match=r"on their way to the project's volume: survey\.") as refusal:
+        cluster.start()
+    assert refusal.value.error_code == "data_on_the_way"
+    assert cluster.leases.asked == []
+    place(cluster)
+    assert cluster.start().nodes == ("one",)

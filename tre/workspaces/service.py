@@ -128,13 +128,14 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
 
 def _on_cluster(case: UseCase, project: str) -> tuple[str, ...]:
     """The nodes where it may run. Raises `GateClosed` also while the project's files are not in its volume."""
+    where = nodes.proven(case.session, case.now)
     if names := carrying.on_the_way(case.session, project, case.now.date()):
         raise GateClosed(
             f"The data are on their way to the project's volume: {', '.join(names)}.",
             hint="Try again in a minute. Where it takes long, an administrator sees why in the record.",
             code="data_on_the_way",
         )
-    return nodes.proven(case.session, case.now)
+    return where
 
 
 def _lease(

@@ -30,9 +30,15 @@ with psycopg.connect(Settings.load().data_conninfo("tre_admin")) as connection:
     connection.execute(f'INSERT INTO "{schema_of("rand")}".visits SELECT n, n % 3 FROM generate_series(1, 60) n')
 """
 COUNT = """
-import psycopg
+import pandas, psycopg
 with psycopg.connect("service=project") as connection:
-    print(connection.execute("select count(*) from visits").fetchone()[0])
+    print(len(pandas.read_parquet("/data/visits")), connection.execute("select count(*) from visits").fetchone()[0])
+"""
+ASK_STATE = """
+import sys, psycopg
+from tre.settings import Settings
+with psycopg.connect(Settings.load().state_conninfo("tre_app")) as connection:
+    print(*(connection.execute(sys.argv[1]).fetchone() or ["none"]))
 """
 SUBMIT = """
 import matplotlib, pandas, psycopg, output_checks as oc, release
@@ -95,7 +101,7 @@ class Researcher:
         self.stage.tre("ada", "project", "approve", self.project, "--reason", "Worth it.")
         self.stage.tre("ada", "workspace", "policy", "set", *SMALL, "--reason", "A small node.")
         until = ("--until", str(date.today() + timedelta(days=200)))
-        given = ("--delivery", "database", *until, "--reason", "It fits.")
+        given = ("--delivery", "both", *until, "--reason", "It fits.")
         self.stage.tre("cora", "grant", "give", self.project, "visits", *given)
         self.stage.tre(NAME, "project", "agree", self.project, "--yes")
         self.wait_for_the_extract()
@@ -110,8 +116,16 @@ class Researcher:
         """Lab, through proxy and guard, and a kernel in the workspace."""
         self.browser = Browser(self.stage.url, self.stage.accounts[NAME])
         self.browser.sign_in()
+        self.wait_for_the_volume()
         base = self.browser.open_workspace(self.project, seconds=120)
         self.kernel = Kernel(self.browser, base)
+
+    def wait_for_the_volume(self, seconds: float = 120) -> None:
+        """Until the extract is in it, no workspace starts, and the page says why."""
+        until, asked = time.monotonic() + seconds, "SELECT state FROM carriage"
+        while (state := self.stage.inside(ASK_STATE, asked).strip()) != "placed":
+            assert time.monotonic() < until, state
+            time.sleep(0.5)
 
     def says(self, code: str) -> str:
         return self.kernel.must(code).text.strip()
@@ -129,7 +143,7 @@ class Researcher:
                 time.sleep(1)
 
     def rows(self) -> str:
-        """Of the project's database, by the login that lives as long as the workspace."""
+        """Of the project's volume, and of its database by the login that lives as long as the workspace."""
         return self.says(COUNT)
 
     def submits(self, seconds: float = 90) -> dict[str, Any]:

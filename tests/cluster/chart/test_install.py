@@ -117,7 +117,7 @@ def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:
     researcher.settle_in()
     researcher.open()
     assert researcher.says("x = 41; print(x)") == "41"
-    assert researcher.rows() == "60"
+    assert researcher.rows() == "60 60"
 
 
 def test_what_is_submitted_is_read_in_the_checking_pod(release: Release, researcher: Researcher) -> None:
@@ -160,7 +160,7 @@ def test_an_upgrade_replaces_every_part_and_no_workspace(release: Release, resea
     lasting = {name for name in before if name in release.pods() and "test" not in name}
     assert lasting == {f"tre-{name}-0" for name in ("postgres-state", "postgres-data", "openbao")} | unread(before)
     assert researcher.says_again("print(x + 1)") == "42"
-    assert researcher.rows() == "60"
+    assert researcher.rows() == "60 60"
     assert researcher.live() == workspace
 
 
@@ -176,7 +176,7 @@ def test_a_rollback_does_the_same(release: Release, researcher: Researcher) -> N
     release.settle()
     assert "retention_days = 90" in release.space("get", "configmap/tre-cluster", "--output=yaml")
     assert researcher.says_again("print(x + 2)") == "43"
-    assert researcher.rows() == "60"
+    assert researcher.rows() == "60 60"
     assert researcher.live() == workspace
 
 

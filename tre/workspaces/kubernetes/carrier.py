@@ -7,6 +7,7 @@ writable, and no home. So it reaches what a workspace reaches, and no more: the 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tre.data.carrying import Load
@@ -22,6 +23,8 @@ MEMORY_BYTES = 256 << 20
 CPUS = 0.2
 #: A workspace's Secret holds at least one file.
 NONE = {"none": "none"}
+#: It has no server that a token would open.
+NO_SERVER = "0" * 32
 
 
 def plan_of(load: Load, limits: Limits, secrets: dict[str, str], nodes: tuple[str, ...]) -> LaunchPlan:
@@ -39,7 +42,7 @@ def plan_of(load: Load, limits: Limits, secrets: dict[str, str], nodes: tuple[st
         home="/nowhere",
         base_url=f"/user/nobody/{load.project}/",
         intake_socket="/nowhere/intake.sock",
-        jupyter_token="",
+        jupyter_token=NO_SERVER,
         secrets=secrets or NONE,
         limits=small,
         nodes=nodes,
@@ -47,7 +50,8 @@ def plan_of(load: Load, limits: Limits, secrets: dict[str, str], nodes: tuple[st
 
 
 def carrier_pod(cluster: Cluster, load: Load, plan: LaunchPlan) -> Object:
-    made = workspace_pod(cluster, plan)
+    # It computes nothing.
+    made = workspace_pod(replace(cluster, gpu=None), plan)
     spec, (container,) = made["spec"], made["spec"]["containers"]
     given = {"name": load.name, "away": load.away, "files": load.files}
     program = Path(carrier_program.__file__).read_text()
