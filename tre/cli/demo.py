@@ -13,13 +13,17 @@ import click
 @click.command()
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Steps with ok and seconds.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the platform's folder here.")
-def demo(json_file: Path | None, keep: Path | None) -> None:
+@click.option("--on", type=click.Choice(("machine", "kubernetes")), default="machine", help="Where; a new release.")
+@click.option("--namespace", default="tre-system", help="The release's, on kubernetes; KUBECONFIG names the cluster.")
+def demo(json_file: Path | None, keep: Path | None, on: str, namespace: str) -> None:
     """The whole journey on real parts, with everything that must be refused. Exit 0 only if every step behaved."""
-    if os.geteuid() == 0:
+    if on == "machine" and os.geteuid() == 0:
         sys.exit(_as_ordinary(json_file, keep))
-    from tre.demo.journey import play
+    from tre.demo import journey
 
-    report = play(keep)
+    kubeconfig = os.environ.get("KUBECONFIG")
+    release = (namespace, Path(kubeconfig) if kubeconfig else None)
+    report = journey.play(keep) if on == "machine" else journey.play_on_release(*release)
     report.table()
     if json_file:
         report.write(json_file)

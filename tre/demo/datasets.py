@@ -7,7 +7,9 @@ into the incoming folder. Decides nothing else; registering is done as custodian
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -23,21 +25,35 @@ _INTEGERS = ("record", "mdvis", "idp", "hlthg", "hlthf", "hlthp")
 
 def load_rand(conninfo: str, organisation: str) -> int:
     """Makes the organisation's schema and the table anew in the shared database; returns the number of rows."""
-    from statsmodels.datasets import randhie
+    frame = _rand()
+    return load_rows(conninfo, organisation, list(frame.columns), list(frame.itertuples(index=False)))
 
-    frame = randhie.load_pandas().data
-    frame.insert(0, "record", range(1, len(frame) + 1))
+
+def rand_csv() -> str:
+    """The same table, for a database that is reached from elsewhere."""
+    return str(_rand().to_csv(index=False))
+
+
+def load_rows(conninfo: str, organisation: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
     schema = quote(schema_of(organisation))
-    types = {name: "integer" if name in _INTEGERS else "double precision" for name in frame.columns}
+    types = {name: "integer" if name in _INTEGERS else "double precision" for name in names}
     with psycopg.connect(conninfo) as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         connection.execute(f"DROP TABLE IF EXISTS {schema}.{RAND_TABLE}")
         columns = ", ".join(f"{quote(name)} {kind}" for name, kind in types.items())
         connection.execute(f"CREATE TABLE {schema}.{RAND_TABLE} ({columns})")
         with connection.cursor().copy(f"COPY {schema}.{RAND_TABLE} FROM STDIN") as copy:
-            for row in frame.itertuples(index=False):
+            for row in rows:
                 copy.write_row([_plain(name, value) for name, value in zip(types, row, strict=True)])
-    return len(frame)
+    return len(rows)
+
+
+def _rand() -> Any:
+    from statsmodels.datasets import randhie
+
+    frame = randhie.load_pandas().data
+    frame.insert(0, "record", range(1, len(frame) + 1))
+    return frame
 
 
 def write_rossi(incoming: Path, organisation: str) -> Path:
@@ -52,5 +68,5 @@ def write_rossi(incoming: Path, organisation: str) -> Path:
     return folder
 
 
-def _plain(name: str, value: float) -> int | float:
-    return int(value) if name in _INTEGERS else float(value)
+def _plain(name: str, value: float | str) -> int | float:
+    return int(float(value)) if name in _INTEGERS else float(value)

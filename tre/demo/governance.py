@@ -76,6 +76,7 @@ class Governance:
             self._enrol(Account(part), first=False)
             answers_for = ("--organisation", part.answers_for) if part.answers_for else ()
             self.stage.tre("ada", "person", "role", part.username, part.role, *answers_for)
+        self.stage.machine.allow_small_workspaces()
         message = self.stage.refused("ada", "person", "role", "ada", "checker", code="own_rights")
         return f"{len(CAST) + 1} people; refused: {message}"
 
@@ -104,8 +105,7 @@ class Governance:
 
     def register(self) -> str:
         """Two controllers bring their data and register it."""
-        rows = datasets.load_rand(self.stage.settings.data_conninfo("tre_admin"), "rand")
-        datasets.write_rossi(self.stage.settings.state / "incoming", "justice-lab")
+        rows = self.stage.machine.bring_data()
         for username, dataset in (("cora", RAND), ("davin", ROSSI)):
             self.stage.login(username)
             self.stage.tre(username, "dataset", "register", self._file(dataset["slug"], dataset))
@@ -181,6 +181,8 @@ class Governance:
             extracts = self.stage.tre("cora", "extract", "list") + self.stage.tre("davin", "extract", "list")
             states = [extract["state"] for extract in extracts]
             if states and all(state == "ready" for state in states):
+                if not self.stage.machine.wait_for_data(seconds=120):
+                    raise Unexpected("the extracts did not come where workspaces see them")
                 return f"{len(states)} extracts ready, " + ", ".join(e["digest"][:12] for e in extracts)
             if "failed" in states:
                 raise Unexpected(f"an extract failed: {extracts}")

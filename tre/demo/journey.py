@@ -12,37 +12,54 @@ from pathlib import Path
 from tre.demo.analysis import Analysis
 from tre.demo.governance import Governance
 from tre.demo.outcome import Outcome
+from tre.demo.release_stage import release_stage
 from tre.demo.report import Report
 from tre.demo.secrecy import Secrecy
 from tre.demo.stage import Stage, running_platform, temporary_stage
 from tre.demo.walls import Walls
 
-Step = tuple[str, Callable[[], str]]
+Played = Callable[[], str]
+Step = tuple[str, Played]
 
 
 def play(keep: Path | None = None) -> Report:
     """Plays the whole journey on a platform of its own."""
-    report = Report()
     with temporary_stage(keep) as stage:
         scene = running_platform(stage)
+        ended = "stop: nothing keeps running"
 
         def start() -> str:
             scene.__enter__()
             return f"{stage.url}; state in {stage.settings.state}"
 
-        try:
-            if report.play("start: every server, health-checked, on a new state folder", start):
-                for name, step in steps(stage):
-                    if not report.play(name, step):
-                        break
-        finally:
-            report.play("stop: nothing keeps running", lambda: _end(scene))
+        return _played(stage, "start: every server, health-checked, on a new state folder", start, ended, _end(scene))
+
+
+def play_on_release(namespace: str, kubeconfig: Path | None) -> Report:
+    """Plays the whole journey on a new release of the chart."""
+    with release_stage(namespace, kubeconfig) as stage:
+        ended = "stop: no workspace keeps running"
+        return _played(stage, "start: every part of the release answers", stage.answers, ended, stage.end_workspaces)
+
+
+def _played(stage: Stage, begin: str, start: Played, ended: str, end: Played) -> Report:
+    report = Report()
+    try:
+        if report.play(begin, start):
+            for name, step in steps(stage):
+                if not report.play(name, step):
+                    break
+    finally:
+        report.play(ended, end)
     return report
 
 
-def _end(scene: object) -> str:
-    scene.__exit__(None, None, None)  # type: ignore[attr-defined]
-    return "every part ended"
+def _end(scene: object) -> Played:
+    def end() -> str:
+        scene.__exit__(None, None, None)  # type: ignore[attr-defined]
+        return "every part ended"
+
+    return end
 
 
 def steps(stage: Stage) -> Iterator[Step]:

@@ -112,19 +112,11 @@ class Outcome:
     def tampered(self) -> str:
         """A released file changed on disk is found at the next download, and not handed out."""
         digest = self._file("health.csv")["sha256"]
-        found = [
-            path
-            for path in self.stage.settings.content.rglob("*")
-            if path.is_file() and digest in "".join(path.parts[-2:])
-        ]
-        if len(found) != 1:
-            raise Unexpected(f"the content store holds {len(found)} files of {digest}")
-        kept = found[0].read_bytes()
-        found[0].chmod(0o600)
-        found[0].write_bytes(kept.replace(b"1", b"2", 1))
+        machine = self.stage.machine
+        kept = machine.change_stored(digest, b"1", b"2")
         target = str(self.folder / "again.csv")
         message = self.stage.refused("rhea", "request", "download", self.request, target, "--file", "1", code="broken")
-        found[0].write_bytes(kept)
+        machine.put_stored(digest, kept)
         self.stage.tre("rhea", "request", "download", self.request, target, "--file", "1")
         return message
 

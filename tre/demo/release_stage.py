@@ -7,14 +7,25 @@ Everything else goes through the proxy, as people come. Leaves installing to hel
 from __future__ import annotations
 
 import contextlib
+import json
+import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from tre.demo.release_machine import ReleaseMachine
 from tre.demo.stage import Stage, Unexpected
 from tre.errors import Unavailable
+from tre.settings import Settings
+from tre.stack.ports import free_ports
+
+if TYPE_CHECKING:
+    from tre.demo.machine import Machine
 
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.5
@@ -22,27 +33,63 @@ PAUSE_SECONDS = 0.5
 
 @dataclass
 class ReleaseStage(Stage):
-    """`namespace` is where the release runs, `kubectl` the command that reaches it."""
+    """`namespace` is where the release runs; `kubectl` the command, and `kubeconfig` the file, that reach it."""
 
     namespace: str = "tre-system"
     kubectl: tuple[str, ...] = ("kubectl",)
+    kubeconfig: Path | None = None
+
+    @property
+    def machine(self) -> Machine:
+        if self._machine is None:
+            self._machine = ReleaseMachine(self)
+        return self._machine
 
     def _run(self, username: str, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
+        """What is done on the machine itself is done in a pod of the control plane."""
         if arguments[0] != "admin":
             return super()._run(username, arguments, stdin)
-        return self._inside(("tre", *arguments, "--json"), stdin)
+        return self._inside(("tre", *arguments, "--json"), stdin, "api")
 
-    def inside(self, code: str, *arguments: str, part: str = "api") -> str:
+    def inside(self, code: str, *arguments: str, part: str = "api", stdin: str = "") -> str:
         """What a program of Python printed in a pod of that part. Raises `Unexpected`."""
-        done = self._inside(("python", "-c", code, *arguments), "", part)
+        done = self._inside(("python", "-c", code, *arguments), stdin, part)
         if done.returncode != 0:
             raise Unexpected(f"in {part}: {done.stderr.strip()[-600:]}")
         return done.stdout
 
-    def _inside(self, command: tuple[str, ...], stdin: str, part: str = "api") -> subprocess.CompletedProcess[str]:
-        where = f"deployment/tre-{part}"
-        exec_in = [*self.kubectl, "--namespace", self.namespace, "exec", "--stdin", where, "--", *command]
-        return subprocess.run(exec_in, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    def _inside(self, command: tuple[str, ...], stdin: str, part: str) -> subprocess.CompletedProcess[str]:
+        where = part if "/" in part else f"deployment/tre-{part}"
+        return self._kubectl("exec", "--stdin", where, "--", *command, stdin=stdin)
+
+    def kube(self, *arguments: str, namespace: str = "") -> str:
+        """What kubectl printed. Raises `Unavailable`."""
+        done = self._kubectl(*arguments, namespace=namespace)
+        if done.returncode != 0:
+            raise Unavailable(f"kubectl {arguments[0]}: {done.stderr.strip()[-600:]}")
+        return done.stdout
+
+    def asked(self, *arguments: str, namespace: str = "") -> Any:
+        return json.loads(self.kube(*arguments, "--output=json", namespace=namespace))
+
+    def _kubectl(self, *arguments: str, stdin: str = "", namespace: str = "") -> subprocess.CompletedProcess[str]:
+        command = [*self.kubectl, "--namespace", namespace or self.namespace, *arguments]
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+
+    def answers(self) -> str:
+        self.wait_until_people_can_come()
+        parts = self.kube("get", "pods", "--field-selector=status.phase=Running", "--output=name").split()
+        return f"{len(parts)} pods in {self.namespace}"
+
+    def end_workspaces(self) -> str:
+        """Those of the journey; the release stays."""
+        live = self.tre("ada", "workspace", "list", "--live")
+        for workspace in live:
+            self.tre("ada", "workspace", "stop", workspace["id"], "--reason", "The demonstration is over.")
+            self.machine.hold(workspace["id"])
+            if left := self.machine.left(seconds=30):
+                raise Unexpected(f"there is left: {left}")
+        return f"{len(live)} workspaces ended; the release stays"
 
     @contextlib.contextmanager
     def forwarded(self) -> Iterator[None]:
@@ -94,3 +141,19 @@ class ReleaseStage(Stage):
                 seen = str(error)
             time.sleep(PAUSE_SECONDS)
         raise Unavailable(f"Nobody can come to the release in {self.namespace}: {seen}")
+
+
+@contextlib.contextmanager
+def release_stage(namespace: str, kubeconfig: Path | None) -> Iterator[ReleaseStage]:
+    """A stage for a release, with a folder of its own, which is removed. Raises `Unavailable` without kubectl."""
+    program = shutil.which("kubectl")
+    if program is None:
+        raise Unavailable("There is no kubectl in PATH.", hint="The journey reaches a release by it.")
+    command = (program, *([f"--kubeconfig={kubeconfig}"] if kubeconfig else []))
+    with tempfile.TemporaryDirectory(prefix="tre-demo-") as name:
+        folder = Path(name)
+        settings = Settings(state=folder / "state", run=folder / "run", port=free_ports(1))
+        stage = ReleaseStage(settings, folder=folder, namespace=namespace, kubectl=command, kubeconfig=kubeconfig)
+        settings.state.mkdir(mode=0o700)
+        with stage.forwarded():
+            yield stage

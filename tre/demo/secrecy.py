@@ -18,7 +18,6 @@ import psutil
 from tre.demo.analysis import Analysis, printed
 from tre.demo.browser import Browser
 from tre.demo.stage import Stage, Unexpected
-from tre.door.places import Places
 
 #: Shorter texts are no secrets: names, schemes, stars of a password file.
 SHORTEST = 12
@@ -39,12 +38,9 @@ class Secrecy:
 
     def look(self) -> str:
         """While everything runs and everybody is signed in."""
-        self.known = {**platform_secrets(self.stage.settings.state / "secrets"), **self._of_people(), **self._of_door()}
+        self.known = {**self.stage.machine.secrets(), **self._of_people()}
         self.known.update(self._of_workspaces())
-        seen = list(in_processes(self.known))
-        logs = [self.stage.settings.logs, self.stage.settings.state / "servers/openbao/audit.log"]
-        seen += list(in_files(self.known, [*logs, self.stage.settings.state.parent / "up.log"]))
-        if seen:
+        if seen := list(self.stage.machine.shown(self.known)):
             raise Unexpected(f"secrets can be read: {'; '.join(seen)}")
         return f"{len(self.known)} secrets looked for in every command line, environment and log: none seen"
 
@@ -64,12 +60,6 @@ class Secrecy:
         for username, browser in self.browsers.items():
             found.update(secrets_of({c.name: c.value for c in browser.http.cookies.jar}, f"{username}'s cookie"))
         return found
-
-    def _of_door(self) -> dict[bytes, str]:
-        """What the guard holds for each running workspace."""
-        routes = json.loads(Places(self.stage.settings).routes_file.read_text())
-        held = {f"{name} of {route['user']}": route[name] for route in routes for name in DOOR_TOKENS}
-        return {token.encode(): name for name, token in held.items()}
 
     def _of_workspaces(self) -> dict[bytes, str]:
         """What each running workspace was given. It has it in files in memory, not in its environment."""

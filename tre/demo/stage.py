@@ -18,13 +18,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tre.demo.cast import Account
 from tre.errors import TreError, Unavailable
 from tre.settings import Settings
 from tre.stack.platform import PORTS
 from tre.stack.ports import free_ports
+
+if TYPE_CHECKING:
+    from tre.demo.machine import Machine
 
 START_SECONDS = 90
 STOP_SECONDS = 30
@@ -41,6 +44,16 @@ class Stage:
     settings: Settings
     accounts: dict[str, Account] = field(default_factory=dict)
     folder: Path | None = None
+    _machine: Machine | None = field(default=None, repr=False)
+
+    @property
+    def machine(self) -> Machine:
+        """What is seen and done where the platform runs."""
+        from tre.demo.machine import OneMachine
+
+        if self._machine is None:
+            self._machine = OneMachine(self)
+        return self._machine
 
     @property
     def desk(self) -> Path:

@@ -6,13 +6,10 @@ import json
 import time
 from dataclasses import dataclass
 
-import psutil
-
 from tre.demo.analysis import Analysis, printed
 from tre.demo.browser import Browser
+from tre.demo.machine import wait_until_none
 from tre.demo.stage import Stage, Unexpected
-from tre.door.places import ROOT, Places
-from tre.workspaces.runtime import SandboxRuntime
 
 INSIDE = """
 import os, pathlib, socket, psycopg
@@ -32,7 +29,7 @@ found = {
     "the controllers' database": refused(lambda: ask(dbname="datasets")),
     "the server's own superuser": refused(lambda: ask(user="postgres", password="postgres", dbname="postgres")),
     "writing to the data": refused(lambda: pathlib.Path("/data/rand-hie/mine").write_text("x")),
-    "the platform's own port": refused(lambda: dial("127.0.0.1", PORT)),
+    "the platform's own port": refused(lambda: dial(HOST, PORT)),
     "an outside host": refused(lambda: dial("192.0.2.1", 443)),
     "a name outside": refused(lambda: socket.getaddrinfo("example.org", 443)),
     "the host's passwords": refused(lambda: pathlib.Path("/etc/shadow").read_text()),
@@ -44,8 +41,7 @@ DATABASE = """
 with psycopg.connect("service=project") as connection:
     print({"database": connection.execute("select current_database()").fetchone()[0]})
 """
-# As many kinds of attempts as there must be at least.
-FEWEST_PROBES = 100
+SESSION_SECONDS = 5.0
 SESSION = """
 held = psycopg.connect("service=project", autocommit=True)
 lines = [line.split("=", 1) for line in open("/run/tre/pg_service.conf").read().splitlines() if "=" in line]
@@ -61,9 +57,9 @@ class Walls:
 
     def inside(self) -> str:
         """From inside the other project's workspace: data, databases, network, the machine."""
-        settings = self.stage.settings
+        host, port, folder = self.stage.machine.inside()
         other = printed(self.analysis.kernels["rhea"].must(DATABASE).text)["database"]
-        values = {"PORT": str(settings.port), "STATE": repr(str(settings.state)), "OTHER": repr(other)}
+        values = {"HOST": repr(host), "PORT": str(port), "STATE": repr(folder), "OTHER": repr(other)}
         code = "".join(f"{name} = {value}\n" for name, value in values.items()) + INSIDE
         found = printed(self.analysis.kernels["otto"].must(code).text)
         if reached := {what: how for what, how in found.items() if how.startswith("REACHED")}:
@@ -96,9 +92,9 @@ class Walls:
         """Every way out of otto's workspace, with rhea's beside it: from inside, by filling up, through the guard."""
         live = self.stage.tre("ada", "workspace", "list", "--live")
         otto = next(workspace["id"] for workspace in live if workspace["username"] == "otto")
-        report = self.stage.tre("machine", "verify", otto)
+        fewest, report = self.stage.machine.verify(otto)
         names = {probe["name"] for probe in report["probes"]}
-        if not report["ok"] or report["left_out"] or len(names) < FEWEST_PROBES:
+        if not report["ok"] or report["left_out"] or len(names) < fewest:
             raise Unexpected(f"{len(names)} kinds of attempts; left out: {report['left_out']}")
         return f"{len(names)} kinds of attempts, {len(report['probes'])} in all, every one refused"
 
@@ -107,50 +103,17 @@ class Walls:
         login = printed(self.analysis.kernels["rhea"].must(SESSION).text)["login"]
         live = self.stage.tre("ada", "workspace", "list", "--live")
         mine = next(workspace["id"] for workspace in live if workspace["username"] == "rhea")
-        inside = self._processes(mine)
-        start = time.monotonic()
+        machine = self.stage.machine
+        held, start = machine.hold(mine), time.monotonic()
         self.stage.tre("ada", "workspace", "stop", mine, "--reason", "End of the analysis.")
-        ended = self._wait_for_session_end(start)
-        _, left = psutil.wait_procs(inside, timeout=10)
-        if left or not inside:
-            raise Unexpected(f"processes are left: {left}")
+        ended = wait_until_none(machine, start, SESSION_SECONDS)
+        if ended is None:
+            raise Unexpected(f"the open database session did not end within {SESSION_SECONDS:g} s")
+        if (left := machine.left(seconds=10)) or not held:
+            raise Unexpected(f"of the workspace {held} ran, and there is left: {left}")
         shown = self.stage.tre("ada", "workspace", "show", mine)
         if shown["credential"] != "revoked":
             raise Unexpected(f"the login was not revoked: {json.dumps(shown)}")
-        self._login_is_void(login)
-        return f"login revoked, session ended within {ended:.1f} s, all {len(inside)} processes gone"
-
-    def _login_is_void(self, login: dict[str, str]) -> None:
-        """The login that was read inside, tried from where the server's socket is in reach."""
-        import psycopg
-        from psycopg.conninfo import make_conninfo
-
-        try:
-            psycopg.connect(make_conninfo(**{**login, "host": str(self.stage.settings.data_database)})).close()
-        except psycopg.OperationalError as error:
-            if "authentication failed" in str(error):
-                return
-            raise
-        raise Unexpected("the login still opens the project's database")
-
-    def _wait_for_session_end(self, start: float) -> float:
-        import psycopg
-
-        question = "select count(*) from pg_stat_activity where usename like 'w\\_%%' and datname = any(%s)"
-        with psycopg.connect(self.stage.settings.data_conninfo("tre_admin"), autocommit=True) as connection:
-            names = "select datname from pg_database where datname like 'p\\_%'"
-            databases = [name for (name,) in connection.execute(names).fetchall()]
-            while time.monotonic() - start < 5:
-                if connection.execute(question, [databases]).fetchone() == (0,):
-                    return time.monotonic() - start
-                time.sleep(0.05)
-        raise Unexpected("the open database session did not end within 5 s")
-
-    def _processes(self, workspace: str) -> list[psutil.Process]:
-        """The workspace's keeper and everything below it, sandbox included, as this machine sees them."""
-        runtime = SandboxRuntime(Places(self.stage.settings).workspaces, ROOT / ".workspace-env")
-        status = runtime.status({"workspace_id": workspace})
-        if status is None:
-            return []
-        keeper = psutil.Process(status.pid)
-        return [keeper, *keeper.children(recursive=True)]
+        if machine.login_works(login):
+            raise Unexpected("the login still opens the project's database")
+        return f"login revoked, session ended within {ended:.1f} s, all {held} processes gone"

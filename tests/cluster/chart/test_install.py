@@ -93,9 +93,10 @@ def release(kubectl: Kubectl, our_place: Place, helm_program: Path, facts: Facts
 @pytest.fixture(scope="module")
 def researcher(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Researcher]:
     folder = tmp_path_factory.mktemp("stage")
-    kubectl = (*release.kubectl.command, f"--kubeconfig={release.kubectl.environment['KUBECONFIG']}")
+    kubeconfig = Path(release.kubectl.environment["KUBECONFIG"])
+    kubectl = (*release.kubectl.command, f"--kubeconfig={kubeconfig}")
     settings = Settings(state=folder / "state", run=Path(f"/tmp/tre-{release.space.name}"), port=free_ports(1))
-    stage = ReleaseStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl)
+    stage = ReleaseStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl, kubeconfig=kubeconfig)
     found = Researcher(stage, f"w{secrets.token_hex(4)}")
     release.provide(namespace_of(release.space.name, found.project), "home-rhea", "data")
     with stage.forwarded():
