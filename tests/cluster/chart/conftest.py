@@ -1,13 +1,19 @@
-"""helm, and both profiles as it renders them."""
+"""helm, both profiles as it renders them, and a release of the small one for each module that asks."""
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.machine.place import place
+from tests.cluster import objects
+from tests.cluster.house import Facts, Space
+from tests.cluster.machine.contents import Kubectl
+from tests.cluster.machine.place import Place, place
 
+from .release import CLAIMS, Release
 from .rendering import PROFILES, Object, render
 
 
@@ -30,3 +36,17 @@ def profile(request: pytest.FixtureRequest) -> str:
 def rendered(helm_program: Path, profile: str) -> list[Object]:
     values, files = PROFILES[profile]
     return render(helm_program, values, files)
+
+
+@pytest.fixture(scope="module")
+def release(kubectl: Kubectl, our_place: Place, helm_program: Path, facts: Facts) -> Iterator[Release]:
+    """Needs our own cluster (`facts`), onto which `make images` puts the images."""
+    name = f"chart-{secrets.token_hex(3)}"
+    kubectl.apply([objects.namespace(name)])
+    found = Release(Space(kubectl, name), our_place, helm_program)
+    try:
+        found.provide(name, *CLAIMS)
+        found.install()
+        yield found
+    finally:
+        found.remove()

@@ -13,11 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import objects
-from tests.cluster.house import Facts, Space
+from tests.cluster.house import Facts
 from tests.cluster.machine import network
-from tests.cluster.machine.contents import Kubectl
-from tests.cluster.machine.place import Place
 from tre.demo.release_stage import ReleaseStage
 from tre.demo.stage import Unexpected
 from tre.settings import Settings
@@ -74,20 +71,6 @@ HOSTILE = (
 LEAVE = "import os; os.fork() or [open(f'{d}/x', 'w') for d in ('/scratch', '/tmp', '/input', '/dev/shm')]"
 LOOK = "import os; print([x for d in ('/scratch', '/tmp', '/input', '/dev/shm') for x in os.listdir(d)])"
 pytestmark = pytest.mark.timeout(600)
-
-
-@pytest.fixture(scope="module")
-def release(kubectl: Kubectl, our_place: Place, helm_program: Path, facts: Facts) -> Iterator[Release]:
-    """Needs our own cluster (`facts`), onto which `make images` puts the images."""
-    name = f"chart-{secrets.token_hex(3)}"
-    kubectl.apply([objects.namespace(name)])
-    found = Release(Space(kubectl, name), our_place, helm_program)
-    try:
-        found.provide(name, *CLAIMS)
-        found.install()
-        yield found
-    finally:
-        found.remove()
 
 
 @pytest.fixture(scope="module")
