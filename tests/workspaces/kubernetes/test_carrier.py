@@ -24,8 +24,14 @@ def test_it_differs_from_a_workspace_in_what_it_does_and_in_nothing_that_holds_i
     mounts, their_mounts = container.pop("volumeMounts"), other.pop("volumeMounts")
     command, arguments = container.pop("command"), container.pop("args")
     assert container.pop("workingDir") == "/data"
+    assert container.pop("terminationMessagePolicy") == "FallbackToLogsOnError"
     assert container == {key: value for key, value in other.items() if key in container}
-    assert other.keys() - container.keys() == {"ports", "readinessProbe", "workingDir"}
+    assert other.keys() - container.keys() == {
+        "ports",
+        "readinessProbe",
+        "terminationMessagePolicy",
+        "workingDir",
+    }
     assert command[:3] == ["/opt/tre/env/bin/python", "-I", "-c"]
     assert json.loads(arguments[0]) == {
         "name": "x_0123",

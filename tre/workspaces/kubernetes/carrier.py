@@ -56,6 +56,7 @@ def carrier_pod(cluster: Cluster, load: Load, plan: LaunchPlan) -> Object:
     given = {"name": load.name, "away": load.away, "files": load.files}
     program = Path(carrier_program.__file__).read_text()
     container |= {"command": [cluster.python, "-I", "-c", program], "args": [json.dumps(given)], "workingDir": "/data"}
+    container["terminationMessagePolicy"] = "FallbackToLogsOnError"
     del container["readinessProbe"]
     del container["ports"]
     container["volumeMounts"] = [each for each in container["volumeMounts"] if each["name"] != "home"]
