@@ -44,6 +44,7 @@ SMALL: Object = {
     "kubernetes": {"cidr": "10.0.0.1/32"},
     "intake": {"clusterIP": "10.96.0.77"},
     "dns": {"clusterIP": "10.96.0.78"},
+    "small": {"dataClusterIP": "10.96.0.79"},
 }
 PROFILES = {"outside": (OUTSIDE, ()), "small": (SMALL, (CHART / "values-small.yaml",))}
 

@@ -122,9 +122,10 @@ class Researcher:
 
     def wait_for_the_volume(self, seconds: float = 120) -> None:
         """Until the extract is in it, no workspace starts, and the page says why."""
-        until, asked = time.monotonic() + seconds, "SELECT state FROM carriage"
-        while (state := self.stage.inside(ASK_STATE, asked).strip()) != "placed":
-            assert time.monotonic() < until, state
+        until, asked = time.monotonic() + seconds, "SELECT state, attempts, reason FROM carriage"
+        while not (state := self.stage.inside(ASK_STATE, asked).strip()).startswith("placed"):
+            log = self.stage.kube("logs", "deployment/tre-controller", "--tail=30")
+            assert time.monotonic() < until, (state, log)
             time.sleep(0.5)
 
     def says(self, code: str) -> str:

@@ -40,6 +40,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("dns.clusterIP", "", "dns.clusterIP"),
     ("dns.image", "coredns", "dns.image"),
     ("dns.hosts", {"data.example": "data"}, "dns.hosts"),
+    ("dns.hosts", {}, "dns.hosts has no address of postgresql.data.host"),
     ("guard.replicas", 0, "guard.replicas"),
     ("guard.resources.limits.memory", "lots", "guard.resources.limits.memory"),
     ("hub.replicas", 2, "replicas"),
@@ -77,6 +78,13 @@ def test_without_values_every_missing_one_is_named_at_once(helm_program: Path) -
 def test_the_small_profile_takes_no_server_from_outside(helm_program: Path) -> None:
     with pytest.raises(Refused, match=r"small\.enabled"):
         render(helm_program, changed(SMALL, "openbao.url", "https://bao.example:8200"), (CHART / "values-small.yaml",))
+
+
+@pytest.mark.parametrize("address", ["", SMALL["dns"]["clusterIP"]])
+def test_the_small_profiles_data_server_has_an_address_of_its_own(helm_program: Path, address: str) -> None:
+    with pytest.raises(Refused) as refused:
+        render(helm_program, changed(SMALL, "small.dataClusterIP", address), (CHART / "values-small.yaml",))
+    assert any(form in str(refused.value) for form in spelled("small.dataClusterIP")), str(refused.value)
 
 
 def test_two_parts_cannot_have_one_address(helm_program: Path) -> None:

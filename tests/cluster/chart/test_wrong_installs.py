@@ -30,8 +30,9 @@ def nowhere(kubectl: Kubectl, our_place: Place, helm_program: Path) -> Iterator[
     Space(kubectl, name)(
         "wait", "--for=create", "--timeout=30s", "serviceaccount/default", "configmap/kube-root-ca.crt"
     )
-    yield Release(Space(kubectl, name), our_place, helm_program)
-    kubectl("delete", "namespace", "--wait=false", name)
+    found = Release(Space(kubectl, name), our_place, helm_program)
+    yield found
+    found.remove()
 
 
 def refused(release: Release, values: Object, *files: Path) -> str:
@@ -43,7 +44,7 @@ def refused(release: Release, values: Object, *files: Path) -> str:
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("kubernetes.cidr", "10.0.0.0/4", "/kubernetes/cidr"),
+        ("kubernetes.cidr", "everywhere", "/kubernetes/cidr"),
         ("projects.retentionDay", 3, "retentionDay"),
         ("intake.clusterIP", VALUES["dns"]["clusterIP"], "intake.clusterIP and dns.clusterIP"),
         ("openbao.ca", "mine", "openbao.ca"),
