@@ -149,8 +149,8 @@ def test_an_upgrade_replaces_every_part_and_no_workspace(release: Release, resea
 
 
 def unread(pods: dict[str, Object]) -> set[str]:
-    """Those that do not read the file of the cluster: the proxy and the names."""
-    parts = ("tre-proxy-", "tre-dns-")
+    """Those that do not read the file of the cluster: the proxy, the names and the checking pod."""
+    parts = ("tre-proxy-", "tre-dns-", "tre-checker-")
     return {name for name in pods if name.startswith(parts)}
 
 
