@@ -28,15 +28,24 @@ class Neighbour:
 
     async def ask(self, method: str, path: str, body: object = None) -> None:
         """Raises Unavailable where nobody answers, else what the neighbour said."""
+        await self._asked(method, path, body, read=False)
+
+    async def read(self, path: str) -> Any:
+        """What it answers, with the same errors."""
+        return await self._asked("GET", path, None, read=True)
+
+    async def _asked(self, method: str, path: str, body: object, *, read: bool) -> Any:
         connector, base = way_to(self._address)
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=self._headers) as session,
                 session.request(method, f"{base}{path}", json=body) as response,
             ):
-                if response.status < 300:
-                    return
+                if response.status < 300 and not read:
+                    return None
                 answer: Any = await response.json(content_type=None)
+                if response.status < 300:
+                    return answer
                 raise error_of(response.status, answer)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{self._name} does not answer ({type(error).__name__})") from error
@@ -54,6 +63,12 @@ class Neighbours:
         answers = await asyncio.gather(*asked, return_exceptions=True)
         if all(isinstance(answer, BaseException) for answer in answers):
             raise next(answer for answer in reversed(answers) if isinstance(answer, BaseException))
+
+    async def read(self, path: str) -> list[Any]:
+        """What each of those answers that do. Raises Unavailable where the name has no address."""
+        asked = [one.read(path) for one in await self._all()]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def _all(self) -> list[Neighbour]:
         loop = asyncio.get_running_loop()

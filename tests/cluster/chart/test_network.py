@@ -12,6 +12,7 @@ PARTS: set[Line] = {
     ("proxy", "guard", 8002),
     ("hub", "api", 8005),
     ("hub", "guard", 8006),
+    ("guard", "guard", 8006),
     ("guard", "hub", 8001),
     ("guard", "api", 8005),
     ("api", "hub", 8001),

@@ -17,9 +17,11 @@ from tre.door.guard.app import Guard
 from tre.door.guard.front import Front
 from tre.door.guard.hub import Hub
 from tre.door.guard.keeper import Keeper, Rhythm
+from tre.door.guard.peers import go_on_learning, learn
 from tre.door.guard.table import Workspaces
 from tre.door.internal_api import InternalApi, read_secret
 from tre.door.listening import open_private_site, run, until_signal
+from tre.door.neighbours import Neighbours
 from tre.door.places import Places
 
 
@@ -34,6 +36,9 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     front = Front(guard)
     token = read_secret(places.secret("guard-admin.token")) if places.settings.cluster else ""
     back = web.AppRunner(admin_app(workspaces, token), access_log=None)
+    others = Neighbours(str(places.guard_admin), "another guard", token) if places.settings.cluster else None
+    if others:
+        await learn(others, workspaces)
     await back.setup()
     keeper = asyncio.create_task(Keeper(workspaces.all, hub, api, rhythm).run())
     try:
@@ -42,8 +47,11 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
             await web.TCPSite(back, places.listen, places.guard_admin_port).start()
         else:
             await open_private_site(back, places.settings.guard_socket)
+        learning = asyncio.create_task(go_on_learning(others, workspaces)) if others else None
         gc.freeze()
         await until_signal()
+        if learning:
+            learning.cancel()
     finally:
         keeper.cancel()
         for workspace in workspaces.all():

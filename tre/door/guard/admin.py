@@ -1,11 +1,12 @@
 """The guard's second door, for the spawner alone: a Unix socket that only this user can open, or a port and a token.
 
-Decides how routes come and go: `PUT`, `GET`, `DELETE /routes/{workspace_id}` and `GET /health`. A change is
-acknowledged when it is on disk.
+Decides how routes come and go: `PUT`, `GET`, `DELETE /routes/{workspace_id}` and `GET /health`, and that another guard
+gets all of them whole: `GET /routes`, with a token alone. A change is acknowledged when it is on disk.
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
@@ -49,8 +50,13 @@ def admin_app(workspaces: Workspaces, token: str = "") -> web.Application:
     async def health(request: web.Request) -> web.Response:
         return web.json_response({"routes": len(list(workspaces.all()))})
 
+    async def every(request: web.Request) -> web.Response:
+        return web.json_response([asdict(workspace.route) for workspace in workspaces.all()])
+
     app = web.Application(middlewares=[told, *([token_asked(token)] if token else [])])
     app.router.add_get("/health", health)
+    if token:
+        app.router.add_get("/routes", every)
     app.router.add_put("/routes/{id}", put)
     app.router.add_get("/routes/{id}", get)
     app.router.add_delete("/routes/{id}", delete)
