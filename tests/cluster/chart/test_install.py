@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,7 +169,10 @@ def test_after_its_end_there_is_what_must_survive_and_nothing_else(release: Rele
     project = namespace_of(release.space.name, researcher.project)
     release.helm("uninstall", "tre", "--wait", "--timeout=2m")
     # Helm keeps the pod of its last test, for its log; who led was said by a controller, not by Helm.
-    assert release.left() == {"pod/tre-test", "lease/tre-controller"}
+    until = time.monotonic() + 60
+    while (left := release.left()) != {"pod/tre-test", "lease/tre-controller"}:
+        assert time.monotonic() < until, left
+        time.sleep(1)
     claims = {plain(name) for name in release.space("get", "persistentvolumeclaims", "--output=name").split()}
     assert claims == {f"persistentvolumeclaim/{name}" for name in CLAIMS}
     # A project's people and their homes outlive a release, too; it is for people to remove them.

@@ -36,6 +36,6 @@ def test_the_whole_journey(release: Release, tmp_path: Path) -> None:
         check=False,
     )
     found = json.loads(report.read_text())
-    assert found["ok"], [step for step in found["steps"] if not step["ok"]]
+    assert found["ok"], "\n".join(f"{step['name']}: {step['problem']}" for step in found["steps"] if not step["ok"])
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(found["steps"]) >= STEPS
