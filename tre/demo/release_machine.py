@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tre.demo.release_stage import ReleaseStage
 
 #: Two of them, with everything else, on a node of two processors.
-SMALL = ("cpus=0.4", "memory_bytes=1GiB", "home_bytes=1GiB")
+SMALL = ("cpus=0.4", "memory_bytes=2GiB", "home_bytes=1GiB")
 #: Parts whose pods have a Python: those of the small profile are among them where they are there.
 PARTS = ("deployment/tre-api", "deployment/tre-worker", "deployment/tre-controller", "deployment/tre-hub")
 MORE_PARTS = ("deployment/tre-guard", "deployment/tre-intake", "deployment/tre-checker")
