@@ -13,9 +13,10 @@ from collections.abc import Callable
 from types import FrameType
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from tests.outputs.house import House
+from tests.stack.toys import wait_until
 from tre.outputs import checking, limits, release, steps
 from tre.outputs.model import FileFinding, Release, ReleaseRequest
 from tre.outputs.service import Submitted
@@ -31,7 +32,7 @@ Step = Callable[[Database], object]
 
 def in_fork(house: House, step: Step, kill_at: int = 0) -> int:
     """Runs the step in a process of its own. Lines that it ran, or 0 when it was killed at `kill_at`."""
-    url = house.db.engine.url
+    url, before = house.db.engine.url, sessions(house)
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -47,7 +48,15 @@ def in_fork(house: House, step: Step, kill_at: int = 0) -> int:
         lines = int(told.read() or 0)
     _, status = os.waitpid(child, 0)
     assert (os.WIFSIGNALED(status) and lines == 0) or lines > 0
+    # A busy server takes a moment to notice that somebody died, and holds their locks until then.
+    wait_until(lambda: sessions(house) <= before)
     return lines
+
+
+def sessions(house: House) -> set[int]:
+    """The server's processes that serve our database."""
+    with house.db.read() as session:
+        return set(session.scalars(text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")))
 
 
 def _counting(run: Callable[[], object], kill_at: int) -> int:
