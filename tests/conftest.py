@@ -21,6 +21,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 pytest_plugins = [
+    "tests.fixtures.control_groups",
     "tests.fixtures.folders",
     "tests.fixtures.postgres",
     "tests.fixtures.openbao",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.demo.test_journey import platform_processes
+from tests.demo.test_journey import processes_of
 from tre.demo import resident
 from tre.demo.browser import Browser
 from tre.demo.cast import CAST, Account
@@ -118,17 +118,16 @@ class Told(Account):
 
 @pytest.mark.timeout(900)
 def test_a_platform_that_stays(settings: Settings) -> None:
-    before = platform_processes()
     with up(settings, Terminal.press_control_c) as terminal:
         assert f"http://127.0.0.1:{settings.port}/tre/" in terminal.read_until("Ctrl-C stops the platform")
         assert "health-costs" in sign_in(settings, terminal.text, "rhea")
-    assert platform_processes() <= before
+    assert list(processes_of(str(settings.state.parent))) == []
     assert (settings.state / resident.ACCOUNTS).stat().st_mode & 0o077 == 0
     with up(settings, Terminal.close) as terminal:
         terminal.read_until("Ctrl-C stops the platform")
         assert "demo 1/" not in terminal.text
         assert "prison-health" in sign_in(settings, terminal.text, "otto")
-    assert platform_processes() <= before
+    assert list(processes_of(str(settings.state.parent))) == []
 
 
 def test_one_that_was_broken_off_says_what_to_do(settings: Settings) -> None:
