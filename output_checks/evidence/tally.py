@@ -11,6 +11,7 @@ weakest one that is kept. After a few thousand records hardly any is left.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from output_checks.evidence.adding import adder
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 FIRST, MOST = 2**12, 2**18
+#: From so many records on, two threads share them. The halves are the same on every machine, and so are the sums.
+WORTH_SHARING = 2**21
 
 
 class Tally:
@@ -63,14 +66,37 @@ class Tally:
         """From the first negative value on, sizes and values are two things."""
         import numpy as np
 
-        if not self.signed:
-            self.signed, self.total_abs, self.high = True, self.total.copy(), self.tops[0].copy()
-            self.high[self.low == np.inf] = -np.inf
+        self._part_signs()
         sizes = np.abs(values)
         self.total_abs += self.adder.sums(at, sizes)
         self.neg += self.adder.counts(at[values < 0])
         np.maximum.at(self.high, at, values)
         return sizes
+
+    def _part_signs(self) -> None:
+        import numpy as np
+
+        if not self.signed:
+            self.signed, self.total_abs, self.high = True, self.total.copy(), self.tops[0].copy()
+            self.high[self.low == np.inf] = -np.inf
+
+    def join(self, other: Tally) -> None:
+        """Take over the evidence of other records of the same cells."""
+        import numpy as np
+
+        if self.signed or other.signed:
+            self._part_signs()
+            other._part_signs()
+            self.total_abs += other.total_abs
+            np.maximum(self.high, other.high, out=self.high)
+        for mine, theirs in zip(self._sums(), other._sums(), strict=True):
+            mine += theirs
+        np.minimum(self.low, other.low, out=self.low)
+        for row in other.tops:
+            rank_in(self.tops, np.arange(self.size), row.copy())
+
+    def _sums(self) -> tuple[np.ndarray, ...]:
+        return self.records, self.missing, self.neg, self.total
 
     def _largest(self, at: Any, sizes: Any, floor: float) -> None:
         import numpy as np
@@ -141,9 +167,7 @@ def tally(data: InMemory, sets: list[Set], *, missing: bool, top: int) -> dict[s
     sizes = data.sizes
     size = int(np.prod(sizes))
 
-    found = Tally(size, top, data.rows)
-    for at, values in _slices(data, sizes):
-        found.add(at, values)
+    found = _tallied(data, size, top)
     if data.values is not None and not (np.isfinite(found.tops).all() and (found.low > -np.inf).all()):
         return None
     cells = found.records.nonzero()[0]
@@ -155,17 +179,35 @@ def tally(data: InMemory, sets: list[Set], *, missing: bool, top: int) -> dict[s
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _slices(data: InMemory, sizes: list[int]) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def _tallied(data: InMemory, size: int, top: int) -> Tally:
+    if data.rows < WORTH_SHARING:
+        return _part(data, size, top, 0, data.rows)
+    middle = data.rows // 2
+    with ThreadPoolExecutor(1) as thread:
+        second = thread.submit(_part, data, size, top, middle, data.rows)
+        first = _part(data, size, top, 0, middle)
+    first.join(second.result())
+    return first
+
+
+def _part(data: InMemory, size: int, top: int, start: int, stop: int) -> Tally:
+    found = Tally(size, top, data.rows)
+    for at, values in _slices(data, data.sizes, start, stop):
+        found.add(at, values)
+    return found
+
+
+def _slices(data: InMemory, sizes: list[int], start: int, end: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """The cell and the value of each record, in slices that stay near the processor; the first ones small, as long as
-    nearly every record is among the largest so far. One thread: adding up by cells is nothing that numpy shares.
+    nearly every record is among the largest so far.
     """
     import numpy as np
 
     missing_shift = sum(int(np.prod(sizes[j + 1 :])) for j in range(len(sizes)))  # code -1 is number 0
     room, cell = np.empty(MOST, dtype=np.int16), np.empty(MOST, dtype=np.int32)
-    start, length = 0, FIRST
-    while start < data.rows:
-        stop = min(data.rows, start + length)
+    length = FIRST
+    while start < end:
+        stop = min(end, start + length)
         numbers, at = room[: stop - start], cell[: stop - start]
         numbers[:] = data.dimensions[0].codes[start:stop]
         for dim, many in zip(data.dimensions[1:], sizes[1:], strict=True):
