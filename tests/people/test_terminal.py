@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.fixtures.people import People
+from tests.fixtures.people import PASSWORD, People
 from tre.audit import Actor
 from tre.errors import Conflict, Forbidden, InvalidInput, LimitExceeded, TreError, Unauthenticated
 from tre.people import identities, service, terminal
 from tre.people.model import Role
-from tre.people.signin import actor_of_token
+from tre.people.renewal import change_password
+from tre.people.signin import actor_of_token, revoke_tokens
 
 
 @pytest.fixture
@@ -82,6 +83,34 @@ def test_who_left_in_between_is_not_let_in(people: People, bob: Actor):
     service.end_account(people.db, people.admin, username="bob", reason="left")
     with pytest.raises(Unauthenticated):
         terminal.take(people.db, secret=ended.secret)
+
+
+def sign_out(people: People) -> None:
+    revoke_tokens(people.db, people.admin, username="bob")
+
+
+def change(people: People) -> None:
+    code = people.code("bob")
+    new = {"password": PASSWORD, "totp": code, "new": "a new horse, another battery"}
+    change_password(people.db, people.sealer, people.actor("bob"), **new)
+
+
+def revive(people: People) -> None:
+    """No command does; whatever may some day finds nothing waiting."""
+    service.end_account(people.db, people.admin, username="bob", reason="Left.")
+    with people.db.transaction() as session:
+        service.get_person(session, "bob").active = True
+
+
+@pytest.mark.parametrize("end", [sign_out, change, revive])
+def test_a_terminal_let_in_by_a_stolen_session_does_not_outlive_it(
+    people: People, bob: Actor, end: Callable[[People], None]
+):
+    begun = terminal.begin(people.db, scope="all")
+    terminal.approve(people.db, bob, code=begun.code)
+    end(people)
+    with pytest.raises(Unauthenticated):
+        terminal.take(people.db, secret=begun.secret)
 
 
 def test_two_at_once_get_one_token(people: People, bob: Actor, at_once: Callable[..., list[object]]):

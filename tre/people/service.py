@@ -16,7 +16,6 @@ from tre.audit import Actor, UseCase, use_case
 from tre.errors import Conflict, Forbidden, InvalidInput, NotFound
 from tre.people import passwords, rules
 from tre.people.model import (
-    ApiToken,
     ConflictOfInterest,
     Organisation,
     Person,
@@ -25,7 +24,7 @@ from tre.people.model import (
     Standing,
     StandingHeld,
 )
-from tre.people.signin import TOTP_CONTEXT, Sealer
+from tre.people.signin import TOTP_CONTEXT, Sealer, end_sessions
 from tre.store import Database
 
 _RIGHTS_LOCK = 0x7472655F7274
@@ -190,7 +189,7 @@ def declare_conflict(db: Database, actor: Actor, *, object: str, statement: str)
 
 
 def end_account(db: Database, actor: Actor, *, username: str, reason: str) -> None:
-    """Ends an account and every token of it. Running workspaces end at the controller's next pass."""
+    """Ends an account and every session and token of it. Running workspaces end at the controller's next pass."""
     with use_case(db, actor, "person.end", f"person:{username}") as case:
         rules.check_role(actor, Role.administrator)
         if actor.username == username:
@@ -198,8 +197,7 @@ def end_account(db: Database, actor: Actor, *, username: str, reason: str) -> No
         check_still_administrator(case)
         person = get_person(case.session, username)
         person.active = False
-        for token in case.session.scalars(select(ApiToken).where(ApiToken.person_id == person.id)):
-            token.revoked_at = token.revoked_at or case.now
+        end_sessions(case, person)
         case.note(reason=rules.check_text(reason, field="reason", longest=500))
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from tre.audit import Actor, UseCase, use_case
 from tre.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from tre.people import passwords, rules
-from tre.people.model import ApiToken, Person, PersonIdentity, Role, SignInFailure
+from tre.people.model import ApiToken, Person, PersonIdentity, Role, SignInFailure, TerminalSignIn
 from tre.store import Database
 
 FAILURES_ALLOWED = 5
@@ -225,13 +225,14 @@ def revoke_tokens(db: Database, actor: Actor, *, username: str) -> int:
 
 
 def end_sessions(case: UseCase, person: Person) -> int:
-    """Ends what is signed in as this person: tokens now, the Hub's sessions when it next looks. How many tokens
-    lived.
+    """Ends what is signed in as this person: tokens now, terminals that were let in and have not come for theirs, the
+    Hub's sessions when it next looks. How many tokens lived.
     """
     mine = select(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
     held = case.session.scalars(mine.with_for_update(of=ApiToken)).all()
     for token in held:
         token.revoked_at = case.now
+    case.session.execute(delete(TerminalSignIn).where(TerminalSignIn.person_id == person.id))
     person.session_round = Person.session_round + 1
     return sum(token.expires_at > case.now for token in held)
 
