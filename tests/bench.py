@@ -3,6 +3,8 @@
 Decides only which there are and how the page looks. Each module has `run()`, which returns rows: `what` was measured,
 `ours`, the `other` it was compared with in the same run, their `ratio`, the `goal`, whether it was `met`, `detail`.
 `make bench` measures all of them; `python -m tests.bench NAME…` some, and keeps what the page knows of the others.
+Each module runs in a process of its own, so that none measures what another left in memory, and as an ordinary user,
+because Jupyter and PostgreSQL refuse root; only this process, which writes the page, may be root's.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import importlib
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from datetime import date
@@ -25,7 +28,9 @@ MODULES = (
     "tests.outputs.bench_checks",
     "tests.output_checks.bench_rows",
 )
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+CHECKOUT = Path(__file__).resolve().parents[1]
+ROWS = CHECKOUT / "build" / "bench-rows.json"
+DOCS = CHECKOUT / "docs"
 FOUND, PAGE = DOCS / "benchmarks.json", DOCS / "benchmarks.md"
 
 
@@ -37,15 +42,31 @@ def main() -> int:
         found[name] = {
             "on": date.today().isoformat(),
             "machine": machine(),
-            "rows": importlib.import_module(name).run(),
+            "rows": measured(name),
         }
         print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
         FOUND.write_text(
-            json.dumps({name: found[name] for name in MODULES if name in found}, indent=1, default=str) + "\n"
+            json.dumps({name: found[name] for name in MODULES if name in found}, indent=1) + "\n"
         )
     PAGE.write_text(page(found))
     print(PAGE.read_text())
     return 0
+
+
+def measured(name: str) -> list[dict[str, Any]]:
+    """The rows of one module, measured in a process of its own; raises `CalledProcessError` where it fails."""
+    ROWS.unlink(missing_ok=True)
+    ordinary = [sys.executable, "-m", "tre.stack.ordinary", "--"]
+    measure = f"from tests import bench; bench.write_rows({name!r})"
+    subprocess.run([*ordinary, sys.executable, "-c", measure], cwd=CHECKOUT, check=True)
+    rows: list[dict[str, Any]] = json.loads(ROWS.read_text())
+    return rows
+
+
+def write_rows(name: str) -> None:
+    """What the measuring process does: into `build/`, which an ordinary user may write to also when root asked."""
+    ROWS.parent.mkdir(exist_ok=True)
+    ROWS.write_text(json.dumps(importlib.import_module(name).run(), default=str))
 
 
 def machine() -> str:

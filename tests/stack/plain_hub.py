@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from tests.door.parts import ROOT, Process, is_free, wait_for
-from tre.door.hub import traefik_static
 from tre.door.places import Places
+from tre.door.proxy import write_traefik_static
 from tre.settings import Settings
 from tre.stack.platform import PORTS
 from tre.stack.ports import free_ports
@@ -29,13 +29,8 @@ class PlainHub:
         self.processes: list[Process] = []
 
     def __enter__(self) -> "PlainHub":
-        import toml
-
-        bin_folder = Path(sys.executable).parent
-        self.places.traefik_static.write_text(toml.dumps(traefik_static(self.places)))
-        self.places.traefik_rules.touch()
-        traefik = [str(bin_folder / "traefik"), f"--configfile={self.places.traefik_static}"]
-        self._run(traefik, "traefik")
+        self.places.traefik_rules.touch()  # none of ours
+        self._run([str(Path(sys.executable).parent / "traefik"), *write_traefik_static(self.places)[1:]], "traefik")
         wait_for(lambda: not is_free(self.places.public_port), "traefik", 30)
         config = self.folder / "config.py"
         traits = self.folder / "traits.json"
