@@ -45,9 +45,7 @@ def main() -> int:
             "rows": measured(name),
         }
         print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
-        FOUND.write_text(
-            json.dumps({name: found[name] for name in MODULES if name in found}, indent=1) + "\n"
-        )
+        FOUND.write_text(json.dumps({name: found[name] for name in MODULES if name in found}, indent=1) + "\n")
     PAGE.write_text(page(found))
     print(PAGE.read_text())
     return 0

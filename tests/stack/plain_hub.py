@@ -5,6 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
+
 from tests.door.parts import ROOT, Process, is_free, wait_for
 from tre.door.places import Places
 from tre.door.proxy import write_traefik_static
@@ -39,12 +41,19 @@ class PlainHub:
             f"import json\nfor name, found in json.load(open({str(traits)!r})).items(): c[name].update(found)"
         )
         self._run([sys.executable, "-m", "jupyterhub", "-f", str(config)], "hub")
-        wait_for(lambda: not is_free(self.places.hub_port), "plain hub", 60)
+        wait_for(self._answers, "plain hub", 60)
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self.processes):
             process.stop()
+
+    def _answers(self) -> bool:
+        """Through the proxy, which learns the Hub's route a moment after the Hub listens."""
+        try:
+            return httpx.get(f"{self.url}/hub/login", follow_redirects=True, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
 
     def _run(self, command: list[str], name: str) -> None:
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.folder)}
