@@ -1,8 +1,8 @@
 """Ratios measured side by side: `python -m tests.output_checks.bench --peer /path/to/python`.
 
 Works on seeded data, each measurement in a process of its own, ours and the peers' one after the other.
-`--peer` is an interpreter with acro 1.0.2 and pytauargus 0.6; without it only our own side is measured. Writes
-`bench.json` beside this file and the table in docs/output-checks.md.
+`--peer` is an interpreter with acro 1.0.2 and pytauargus 0.6; without it only our own side is measured. What was found
+is kept in `build/output-checks-bench.json`, item by item; `bench_rows` makes the page's rows of it.
 """
 
 import argparse
@@ -21,10 +21,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.output_checks.bench_attacks import own_audit, own_compare
-from tests.output_checks.bench_page import write_docs
 
 HERE = Path(__file__).parent
-STORE = HERE / "bench.json"
+STORE = HERE.parents[1] / "build" / "output-checks-bench.json"
 PARTS = ["tables", "protect", "rest"]
 LIMIT = 600
 LONGER = 10
@@ -249,16 +248,13 @@ def main():
     )
     parser.add_argument("--seconds", type=float, default=240.0, help="time for improving a protected table")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="which parts to measure again")
-    parser.add_argument("--docs", action="store_true", help="only write the page from bench.json")
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         kind, *rest = options.one
         print("JSON " + json.dumps(MEASURES[kind](*rest)))
         return
-    if not options.docs:
-        keep(options, set(options.only))
-    write_docs(json.loads(STORE.read_text(encoding="utf-8")))
+    keep(options, set(options.only))
 
 
 def keep(options, parts):
@@ -267,7 +263,6 @@ def keep(options, parts):
     for name, value in measure(options, parts):
         found[name] = value
         STORE.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    write_docs(found)
     return found
 
 
