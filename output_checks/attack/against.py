@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from output_checks.attack.inference import NEAR, worked_out
 from output_checks.errors import Unreadable
 from output_checks.evidence.cells import Evidence
-from output_checks.evidence.layout import Axis, label_text, parse_label, radices
+from output_checks.evidence.layout import Axis, cell_keys, label_text, parse_label
 from output_checks.evidence.spec import MISSING, TableSpec
 from output_checks.evidence.totals import expected_values
 from output_checks.reading.published import TOTALS, Published, PublishedCell, cell, read
@@ -57,16 +57,12 @@ def compare(report: Table, cells: list[PublishedCell]) -> Table:
 
 def place(e: Evidence, cells: list[PublishedCell]) -> tuple[dict[int, PublishedCell], list[Finding]]:
     """Each published cell at its position in the evidence; findings for those that have none or are there twice."""
-    at = {key: i for i, key in enumerate(e.keys.tolist()) if e.published[i]}
-    codes = [_Codes(axis, e.spec.total) for axis in e.axes]
-    sizes = radices(e.axes)
     placed: dict[int, PublishedCell] = {}
     problems: list[Finding] = []
-    for c in cells:
-        i = at.get(_key(c, codes, sizes))
+    for c, i in zip(cells, _positions(e, cells), strict=True):
         if not c.readable and e.mode is None:
             problems.append(_about(c, "unreadable_cell", f"{c.text!r} is neither a number nor a sign of suppression."))
-        elif i is None:
+        elif i < 0:
             if c.value is not None or not c.readable:
                 problems.append(_about(c, "unknown_cell", "The declared table has no such cell."))
         elif i in placed:
@@ -93,15 +89,17 @@ class _Codes(dict[str, int]):
         return code
 
 
-def _key(c: PublishedCell, codes: list[_Codes], sizes: list[int]) -> int:
-    """The integer of the cell as `layout.cell_keys` has it; -1 for a cell that the table has not."""
-    key = 0
-    for of, size in zip(codes, sizes, strict=True):
-        code = of[c.labels.get(of.axis.name, "")]
-        if code < -1:
-            return -1
-        key = key * size + code + 1
-    return key
+def _positions(e: Evidence, cells: list[PublishedCell]) -> list[int]:
+    """Where each cell stands in the evidence; -1 for a cell that the table does not show."""
+    import numpy as np
+
+    codes = np.empty((len(cells), len(e.axes)), dtype=np.int64)
+    for j, axis in enumerate(e.axes):
+        code_of, name = _Codes(axis, e.spec.total), axis.name
+        codes[:, j] = [code_of[c.labels.get(name, "")] for c in cells]
+    at = np.where((codes < -1).any(axis=1), -1, e.at(cell_keys(codes, e.axes)))
+    shown: list[int] = np.where((at >= 0) & e.published[at], at, -1).tolist()
+    return shown
 
 
 def _completeness(report: Judgement, placed: dict[int, PublishedCell]) -> list[Finding]:

@@ -6,6 +6,7 @@ Decides the shape in which evidence is handed to rules. Leaves gathering it to `
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from output_checks.evidence.layout import Axis
@@ -15,8 +16,30 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+class Keyed:
+    """What has one integer per cell (`layout.cell_keys`) and finds cells by it."""
+
+    keys: np.ndarray
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        import numpy as np
+
+        return np.argsort(self.keys, kind="stable")
+
+    def at(self, wanted: np.ndarray) -> np.ndarray:
+        """Position of the cell with each key; -1 where there is none."""
+        import numpy as np
+
+        if not len(self.keys):
+            return np.full(len(wanted), -1, dtype=np.int64)
+        place = np.searchsorted(self.keys, wanted, sorter=self._order)
+        found = self._order[place.clip(max=len(self.keys) - 1)]
+        return np.where(self.keys[found] == wanted, found, -1)
+
+
 @dataclass(frozen=True)
-class Evidence:
+class Evidence(Keyed):
     """Arrays with one entry per cell (m of them), published cells first.
 
     codes (m × d)  label of each dimension, -1 for a total     published  whether the table shows the cell
@@ -58,6 +81,21 @@ class Evidence:
     def __len__(self) -> int:
         return len(self.codes)
 
+    @cached_property
+    def base(self) -> np.ndarray:
+        """Mask of the published cells that are no total of others."""
+        import numpy as np
+
+        from output_checks.evidence.equations import parent_codes
+
+        leaf = self.published.copy()
+        for j in range(len(self.axes)):
+            up = parent_codes(self, j)
+            parents = np.zeros(len(up), dtype=bool)
+            parents[[p for p in up[:-1].tolist() if p >= 0]] = True
+            leaf &= (self.codes[:, j] >= 0) & ~parents[self.codes[:, j]]
+        return leaf
+
     @property
     def missing(self) -> np.ndarray:
         import numpy as np
@@ -71,7 +109,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Cells:
+class Cells(Keyed):
     """The cells of a table before evidence: codes, keys and which of them are shown."""
 
     codes: np.ndarray

@@ -139,9 +139,10 @@ def _number(source: Source, name: str, field_name: str) -> str:
 def _texts(values: Any) -> list[str | None]:
     import numpy as np
 
-    gaps = np.ma.getmaskarray(values) if isinstance(values, np.ma.MaskedArray) else np.zeros(len(values), dtype=bool)
-    plain = np.ma.getdata(values)
-    return [None if gap or text is None or text != text else str(text) for text, gap in zip(plain, gaps, strict=True)]
+    if isinstance(values, np.ma.MaskedArray):
+        values = np_objects(values)
+    items = values.tolist() if values.dtype == object else values  # numbers and dates keep numpy's own spelling
+    return [None if text is None or text != text else str(text) for text in items]
 
 
 def _axes(spec: TableSpec, columns: dict[str, Column], raw: dict[str, Any], every: list[Set]) -> tuple[Axis, ...]:

@@ -201,7 +201,8 @@ def grid(codes: np.ndarray, rows: int, full: list[np.ndarray] | None) -> np.ndar
     sides = []
     for part in (slice(0, rows), slice(rows, codes.shape[1])):
         if full is None:
-            sides.append(np.unique(codes[:, part], axis=0))
+            side = codes[:, part]  # one column needs no rows to be compared
+            sides.append(np.unique(side)[:, None] if side.shape[1] == 1 else np.unique(side, axis=0))
         else:
             mesh = np.meshgrid(*full[part], indexing="ij") if full[part] else []
             sides.append(np.stack([m.ravel() for m in mesh], axis=1) if mesh else np.zeros((1, 0), dtype=codes.dtype))

@@ -5,7 +5,8 @@ the finest cells. Gives what the query of `query` gives, under the same names. L
 tallied to `columns`.
 
 Largest and least values are looked for only among records that could change them: those beyond the
-weakest one that is kept. After a few thousand records hardly any is left.
+weakest one that is kept. After a few thousand records hardly any is left. In a large table another thread adds up the
+next records meanwhile; always one does, in the order of the records, so that sums are the same on every machine.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from output_checks.evidence.adding import adder
+from output_checks.evidence.adding import Adder, adder
 from output_checks.evidence.columns import InMemory
 from output_checks.evidence.query import Set
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 FIRST, MOST = 2**12, 2**18
-#: From so many records on, two threads share them. The halves are the same on every machine, and so are the sums.
-WORTH_SHARING = 2**21
+WORTH_A_THREAD = 2**20
+Slice = tuple[Any, Any]
 
 
 class Tally:
@@ -39,15 +40,13 @@ class Tally:
         self.total_abs, self.high = self.total, self.tops[0]
         self.signed = False
 
-    def add(self, at: np.ndarray, values: np.ndarray | None) -> None:
-        """Records of the cells `at`; NaN is a missing value."""
+    def add(self, at: np.ndarray, values: np.ndarray | None, counts: np.ndarray, added: np.ndarray) -> None:
+        """Records of the cells `at`, with their counts and sums by cell; NaN is a missing value."""
         import numpy as np
 
-        self.records += self.adder.counts(at)
+        self.records += counts
         if values is None:
             return
-        values = np.asarray(values, dtype=float)
-        added = self.adder.sums(at, values)
         if np.isnan(added.sum()):  # a missing value, or infinite ones
             there = values == values
             self.missing += self.adder.counts(at[~there])
@@ -80,43 +79,18 @@ class Tally:
             self.signed, self.total_abs, self.high = True, self.total.copy(), self.tops[0].copy()
             self.high[self.low == np.inf] = -np.inf
 
-    def join(self, other: Tally) -> None:
-        """Take over the evidence of other records of the same cells."""
-        import numpy as np
-
-        if self.signed or other.signed:
-            self._part_signs()
-            other._part_signs()
-            self.total_abs += other.total_abs
-            np.maximum(self.high, other.high, out=self.high)
-        for mine, theirs in zip(self._sums(), other._sums(), strict=True):
-            mine += theirs
-        np.minimum(self.low, other.low, out=self.low)
-        for row in other.tops:
-            rank_in(self.tops, np.arange(self.size), row.copy())
-
-    def _sums(self) -> tuple[np.ndarray, ...]:
-        return self.records, self.missing, self.neg, self.total
-
     def _largest(self, at: Any, sizes: Any, floor: float) -> None:
-        import numpy as np
-
-        few = sizes > floor
-        if np.count_nonzero(few) * 5 > len(few):
-            few = sizes > self.tops[-1].take(at)
-        rows = few.nonzero()[0]
+        rows = (sizes > floor).nonzero()[0]
+        if len(rows) * 5 > len(sizes):
+            rows = (sizes > self.tops[-1][at]).nonzero()[0]
         cells, found = at[rows], sizes[rows]
         keep = found > self.tops[-1][cells]
         rank_in(self.tops, cells[keep], found[keep])
 
     def _below(self, at: Any, values: Any, ceiling: float) -> Any:
         """Records that may be the least of their cells; among them is any negative value, as long as none was met."""
-        import numpy as np
-
-        few = values < ceiling
-        if np.count_nonzero(few) * 5 > len(few):
-            few = values < self.low.take(at)
-        return few.nonzero()[0]
+        rows = (values < ceiling).nonzero()[0]
+        return rows if len(rows) * 5 <= len(values) else (values < self.low[at]).nonzero()[0]
 
     def columns(self, cells: np.ndarray, group: np.ndarray, m: int) -> dict[str, Any]:
         """Evidence of m groups of cells (`group` per entry of `cells`), named as the query names it."""
@@ -180,34 +154,47 @@ def tally(data: InMemory, sets: list[Set], *, missing: bool, top: int) -> dict[s
 
 
 def _tallied(data: InMemory, size: int, top: int) -> Tally:
-    if data.rows < WORTH_SHARING:
-        return _part(data, size, top, 0, data.rows)
-    middle = data.rows // 2
-    with ThreadPoolExecutor(1) as thread:
-        second = thread.submit(_part, data, size, top, middle, data.rows)
-        first = _part(data, size, top, 0, middle)
-    first.join(second.result())
-    return first
-
-
-def _part(data: InMemory, size: int, top: int, start: int, stop: int) -> Tally:
     found = Tally(size, top, data.rows)
-    for at, values in _slices(data, data.sizes, start, stop):
-        found.add(at, values)
+    slices = _slices(data, data.sizes)
+    for at, values, counts, added in _added(slices, adder(size, data.rows), data.rows >= WORTH_A_THREAD):
+        found.add(at, values, counts, added)
     return found
 
 
-def _slices(data: InMemory, sizes: list[int], start: int, end: int) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def _added(slices: Iterator[Slice], adding: Adder, threaded: bool) -> Iterator[tuple[Any, ...]]:
+    """Each slice with its counts and sums by cell. A thread works on the next one while the caller has one in hand."""
+    if not threaded:
+        for at, values in slices:
+            yield at, values, *_counted(adding, at, values)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        held: tuple[Any, ...] | None = None
+        for at, values in slices:
+            following = at, values, thread.submit(_counted, adding, at, values)
+            if held:
+                yield *held[:2], *held[2].result()
+            held = following
+        if held:
+            yield *held[:2], *held[2].result()
+
+
+def _counted(adding: Adder, at: np.ndarray, values: np.ndarray | None) -> tuple[Any, Any]:
+    return adding.counts(at), None if values is None else adding.sums(at, values)
+
+
+def _slices(data: InMemory, sizes: list[int]) -> Iterator[Slice]:
     """The cell and the value of each record, in slices that stay near the processor; the first ones small, as long as
-    nearly every record is among the largest so far.
+    nearly every record is among the largest so far. A slice's cells hold until the one after the next is asked for.
     """
     import numpy as np
 
     missing_shift = sum(int(np.prod(sizes[j + 1 :])) for j in range(len(sizes)))  # code -1 is number 0
-    room, cell = np.empty(MOST, dtype=np.int16), np.empty(MOST, dtype=np.int32)
-    length = FIRST
-    while start < end:
-        stop = min(end, start + length)
+    most = min(MOST, data.rows)
+    room = np.empty(most, dtype=np.int16)
+    cell, spare = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
+    start, length = 0, FIRST
+    while start < data.rows:
+        stop = min(data.rows, start + length)
         numbers, at = room[: stop - start], cell[: stop - start]
         numbers[:] = data.dimensions[0].codes[start:stop]
         for dim, many in zip(data.dimensions[1:], sizes[1:], strict=True):
@@ -215,7 +202,8 @@ def _slices(data: InMemory, sizes: list[int], start: int, end: int) -> Iterator[
             numbers += dim.codes[start:stop]
         numbers += missing_shift
         at[:] = numbers
-        yield at, None if data.values is None else data.values[start:stop]
+        yield at, None if data.values is None else np.asarray(data.values[start:stop], dtype=float)
+        cell, spare = spare, cell
         start, length = stop, min(MOST, 2 * length)
 
 

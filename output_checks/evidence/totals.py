@@ -15,32 +15,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def base_cells(e: Evidence) -> np.ndarray:
-    """Mask of the published cells that are no total of others."""
-    import numpy as np
-
-    from output_checks.evidence.equations import parent_codes
-
-    leaf = e.published.copy()
-    for j in range(len(e.axes)):
-        up = parent_codes(e, j)
-        parents = np.zeros(len(up), dtype=bool)
-        parents[[p for p in up[:-1].tolist() if p >= 0]] = True
-        leaf &= (e.codes[:, j] >= 0) & ~parents[e.codes[:, j]]
-    return leaf
+Way = tuple["np.ndarray", "np.ndarray"]
 
 
-def add_up(e: Evidence, amounts: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """For every published cell the sum of `amounts` over the visible base cells below it (itself, if it is one)."""
+def ways_up(e: Evidence, visible: np.ndarray) -> list[Way]:
+    """From the visible base cells to the cells that they are part of, themselves included: position of each such cell,
+    and of the base cell.
+    """
     import numpy as np
 
     from output_checks.evidence.equations import parent_codes
     from output_checks.evidence.layout import cell_keys
 
-    out = np.zeros(len(e))
-    base = np.flatnonzero(base_cells(e) & visible)
-    order = np.argsort(e.keys)
-    ways = [(e.codes[base].copy(), amounts[base])]
+    base = np.flatnonzero(e.base & visible)
+    ways = [(e.codes[base], base)]
     for j in range(len(e.axes)):
         up = parent_codes(e, j)
         for codes, part in list(ways):
@@ -50,15 +38,24 @@ def add_up(e: Evidence, amounts: np.ndarray, visible: np.ndarray) -> np.ndarray:
                 keep = higher >= -1
                 if not keep.any():
                     break
-                current = current[keep].copy()
-                part = part[keep]
+                current, part = current[keep].copy(), part[keep]
                 current[:, j] = higher[keep]
                 ways.append((current, part))
-    for codes, part in ways:
-        wanted = cell_keys(codes, e.axes)
-        at = order[np.searchsorted(e.keys, wanted, sorter=order).clip(max=len(e) - 1)]
-        hit = e.keys[at] == wanted
-        np.add.at(out, at[hit], part[hit])
+    found = [(e.at(cell_keys(codes, e.axes)), part) for codes, part in ways]
+    return [(at[at >= 0], part[at >= 0]) for at, part in found]
+
+
+def add_up(e: Evidence, amounts: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    """For every published cell the sum of `amounts` over the visible base cells below it (itself, if it is one)."""
+    return _added(e, amounts, ways_up(e, visible))
+
+
+def _added(e: Evidence, amounts: np.ndarray, ways: list[Way]) -> np.ndarray:
+    import numpy as np
+
+    out = np.zeros(len(e))
+    for at, part in ways:
+        out += np.bincount(at, amounts[part], len(e))
     return out
 
 
@@ -77,7 +74,8 @@ def values_of_shown(e: Evidence, visible: np.ndarray) -> np.ndarray:
         if statistic == "sum":
             return add_up(e, e.total, visible)
         if statistic == "mean":
-            return np.asarray(add_up(e, e.total, visible) / add_up(e, e.weight, visible))
+            ways = ways_up(e, visible)
+            return np.asarray(_added(e, e.total, ways) / _added(e, e.weight, ways))
         if statistic in PERCENTS:
             rows, d = len(e.spec.rows), len(e.axes)
             over = {"percent": range(d), "row_percent": range(rows, d), "column_percent": range(rows)}[statistic]
@@ -93,7 +91,7 @@ def _below(e: Evidence, weights: np.ndarray, over: list[int], visible: np.ndarra
 
     from output_checks.evidence.layout import cell_keys
 
-    base = np.flatnonzero(base_cells(e) & visible)
+    base = np.flatnonzero(e.base & visible)
     codes = e.codes.copy()
     codes[:, over] = -1
     groups = cell_keys(codes, e.axes)
@@ -132,7 +130,7 @@ def expected_values(e: Evidence, visible: np.ndarray) -> dict[str, np.ndarray]:
         return {"true": np.array(numbers)}
     of_shown = values_of_shown(e, visible)
     if e.spec.totals == "shown":
-        own = base_cells(e) & (e.spec.statistic not in PERCENTS)
+        own = e.base & (e.spec.statistic not in PERCENTS)
         if e.spec.statistic not in ("count", "sum", "mean", *PERCENTS):
             own = np.ones(len(e), dtype=bool)
         out = {"of_shown": np.where(own, e.value, of_shown)}
@@ -144,7 +142,7 @@ def expected_values(e: Evidence, visible: np.ndarray) -> dict[str, np.ndarray]:
     direct = rounded(e.value if e.spec.totals == "true" else out["of_shown"], *declared)
     options = {"rounded": direct, "rounded_of_shown": rounded(out["of_shown"], *declared)}
     if e.spec.statistic in ("count", "sum"):
-        base = base_cells(e)
+        base = e.base
         total = add_up(e, direct, visible)
         options["total_of_rounded"] = np.where(base, direct, total)
     return options

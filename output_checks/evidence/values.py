@@ -84,14 +84,6 @@ def _denominators(
 
 def total_of(cells: Cells | Evidence, axes: tuple[Axis, ...], over: list[int]) -> np.ndarray:
     """Position of the total of each cell over some dimensions; -1 where there is none."""
-    import numpy as np
-
     codes = cells.codes.copy()
     codes[:, over] = -1
-    wanted = cell_keys(codes, axes)
-    order = np.argsort(cells.keys, kind="stable")
-    place = np.searchsorted(cells.keys, wanted, sorter=order).clip(max=max(len(order) - 1, 0))
-    if not len(order):
-        return np.zeros(0, dtype=np.int64)
-    at = order[place]
-    return np.where(cells.keys[at] == wanted, at, -1)
+    return cells.at(cell_keys(codes, axes))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from output_checks.errors import BadInput, Unsafe
-from output_checks.evidence.totals import base_cells
 from output_checks.mitigation.delivery import deliver
 from output_checks.mitigation.readback import audited_csv
 from output_checks.reading.png import read_png
@@ -45,14 +44,14 @@ class Bars:
     def heights(self) -> list[float | None]:
         """Height per bar in the table's order, None where suppressed; totals have no bar."""
         e = self.table.report.evidence
-        inner = base_cells(e)[e.published].tolist()
+        inner = e.base[e.published].tolist()
         return [None if v is None else float(v) for v, bar in zip(self.table.values(), inner, strict=True) if bar]
 
     @property
     def names(self) -> list[str]:
         """Label per bar; empty for a histogram."""
         e = self.table.report.evidence
-        rows = e.codes[base_cells(e)].tolist() if not self.edges else []
+        rows = e.codes[e.base].tolist() if not self.edges else []
         return [" / ".join(a.text(c, e.spec.total) for a, c in zip(e.axes, row, strict=True)) for row in rows]
 
     def figure(self) -> Any:

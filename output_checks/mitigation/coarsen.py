@@ -82,10 +82,8 @@ def _counts(report: Judgement, j: int) -> np.ndarray:
     """Units per label of the dimension (rows) and combination of the other labels (columns), base cells only."""
     import numpy as np
 
-    from output_checks.evidence.totals import base_cells
-
     e = report.evidence
-    base = np.flatnonzero(base_cells(e))
+    base = np.flatnonzero(e.base)
     others = np.delete(e.codes[base], j, axis=1)
     _, side = np.unique(others, axis=0, return_inverse=True)
     side = side.ravel()

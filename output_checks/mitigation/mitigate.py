@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from output_checks.errors import BadInput
 from output_checks.evidence.layout import text_parents
 from output_checks.evidence.spec import PERCENTS
-from output_checks.evidence.totals import add_up, base_cells, rounded, values_of_shown
+from output_checks.evidence.totals import add_up, rounded, values_of_shown
 from output_checks.mitigation.delivery import deliver
 from output_checks.mitigation.redacted import Redacted
 from output_checks.protection.protecting import RANGE, protect_report
@@ -113,7 +113,7 @@ def _recomputed(report: Judgement, hide: np.ndarray) -> np.ndarray:
     import numpy as np
 
     e = report.evidence
-    base = base_cells(e)
+    base = e.base
     visible = base & ~hide
     again = values_of_shown(e, visible)
     if e.spec.statistic in ("count", "sum", "mean", *PERCENTS):
@@ -173,7 +173,7 @@ def _rounded(report: Judgement, kind: str, base: int, *, hide: np.ndarray) -> Mi
     report = _declare(report, totals="shown", rounding=f"{kind}:{base}")
     e = report.evidence
     values = rounded(e.value, kind, base)
-    cells = base_cells(e)
+    cells = e.base
     if e.spec.statistic != "units":
         visible = cells & ~hide
         values = np.where(cells, values, add_up(e, values, visible))

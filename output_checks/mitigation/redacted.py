@@ -49,21 +49,13 @@ class Redacted:
 
     def values(self) -> list[Any]:
         """Published values in the table's order; None where suppressed."""
-        import math
-
-        e = self.report.evidence
-        out: list[Any] = []
-        whole = self.report.spec.statistic in ("count", "units")
-        for value in self.shown[e.published].tolist():
-            if value is None or (isinstance(value, float) and math.isnan(value)):
-                out.append(None)
-            elif isinstance(value, float) and whole and value.is_integer():
-                out.append(int(value))
-            else:
-                out.append(
-                    round(value, self.decimals) if self.decimals is not None and isinstance(value, float) else value
-                )
-        return out
+        shown = self.shown[self.report.evidence.published].tolist()
+        values = [None if value is None or value != value else value for value in shown]
+        if self.report.spec.statistic in ("count", "units"):
+            return [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+        if self.decimals is None:
+            return values
+        return [round(value, self.decimals) if isinstance(value, float) else value for value in values]
 
     def to_dict(self) -> dict[str, Any]:
         """What was done and what is shown, as plain JSON values."""

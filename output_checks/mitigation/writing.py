@@ -40,8 +40,8 @@ def long_text(table: Redacted) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*columns, name])
-    for *labels, value in zip(*columns.values(), table.values(), strict=True):
-        writer.writerow([*labels, "" if value is None else value])
+    values = ("" if value is None else value for value in table.values())
+    writer.writerows(zip(*columns.values(), values, strict=True))
     return out.getvalue()
 
 

@@ -76,10 +76,13 @@ class Published:
                 field="table",
                 remedy="Write the dimensions and one value; one file per statistic.",
             )
-        at = {name: header.index(name) for name in spec.dimensions}
-        for number, row in enumerate(self.grid[1:], start=2):
-            labels = {name: row[i] for name, i in at.items()}
-            yield cell(labels, row[values[0]], (number, values[0] + 1))
+        names, place = list(spec.dimensions), values[0]
+        columns = [list(column) for column in zip(*self.grid[1:], strict=True)] or [[] for _ in header]
+        texts = columns[place]
+        for number, (text, *labels) in enumerate(
+            zip(texts, *(columns[header.index(name)] for name in names), strict=True), start=2
+        ):
+            yield cell(dict(zip(names, labels, strict=True)), text, (number, place + 1))
 
     def _wide(self, spec: TableSpec) -> Any:
         rows, levels = len(spec.rows), len(spec.columns)

@@ -64,7 +64,7 @@ def test_the_tally_is_what_the_database_says(case, slices, way):
         patch.setattr(tally, "adder", lambda size, rows: way(size))
         patch.setattr(tally, "FIRST", slices)
         patch.setattr(tally, "MOST", 2 * slices)
-        patch.setattr(tally, "WORTH_SHARING", 20)
+        patch.setattr(tally, "WORTH_A_THREAD", 20)
         patch.setattr(columns, "SLICE", slices)
         patch.setattr(columns, "WORTH_A_THREAD", 40)
         quick = gather._in_memory(spec, data, top)
