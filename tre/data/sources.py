@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -49,13 +50,18 @@ class Places:
 
 @dataclass(frozen=True)
 class Opened:
-    """A source, open: `files` are paths that stay the same files, `columns` maps a name to its kind, `digest` says
-    which content it was.
+    """A source, open: `files` are paths that stay the same files, `columns` maps a name to its kind. Its content is
+    hashed while it is read.
     """
 
     files: tuple[str, ...]
     columns: dict[str, str]
-    digest: str
+    hashing: Future[str]
+
+    @property
+    def digest(self) -> str:
+        """Which content it was; waits for it."""
+        return self.hashing.result()
 
     @property
     def relation(self) -> str:
@@ -80,9 +86,10 @@ def opened(
             table.copy_to_parquet(
                 places.database("datasets"), table.schema_of(organisation), source["table"], only, path
             )
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield Opened((str(path),), _columns((str(path),), work), digest)
+            descriptor = os.open(path, _READ)
+            stack.callback(os.close, descriptor)
+            thread = stack.enter_context(ThreadPoolExecutor(1))
+            yield Opened((str(path),), _columns((str(path),), work), thread.submit(_sha256, descriptor))
 
 
 def check_source(kind: SourceKind, source: dict[str, str]) -> dict[str, str]:
@@ -104,9 +111,9 @@ def _parquet(incoming: Path, organisation: str, folder: str, work: Path) -> Iter
             for name in _names(directory)
         ]
         before = [_state(descriptor) for _, descriptor in held]
-        content = [{"name": name, "sha256": _sha256(descriptor)} for name, descriptor in held]
         files = tuple(f"/proc/self/fd/{descriptor}" for _, descriptor in held)
-        yield Opened(files, _columns(files, work), digest_of(content))
+        with ThreadPoolExecutor(1) as thread:  # ends when all is hashed
+            yield Opened(files, _columns(files, work), thread.submit(_digest, held))
         if [_state(descriptor) for _, descriptor in held] != before:
             raise Conflict(
                 "The dataset's files changed while they were read.", hint="Place new files under a new name."
@@ -164,6 +171,10 @@ def _descriptor(name: str, directory: int) -> Iterator[int]:
 def _state(descriptor: int) -> tuple[int, int, int]:
     found = os.fstat(descriptor)
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _digest(held: list[tuple[str, int]]) -> str:
+    return digest_of([{"name": name, "sha256": _sha256(descriptor)} for name, descriptor in held])
 
 
 def _sha256(descriptor: int) -> str:
