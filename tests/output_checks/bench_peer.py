@@ -13,7 +13,7 @@ LEVELS = {"two hierarchies, 8547 cells": {"a": "1 1", "b": "1 1 1 1"}}
 
 
 def acro(path, aggfunc, suppress):
-    """Processor seconds of one ACRO crosstab of v by a and b, and what the clock said."""
+    """Processor seconds of one ACRO crosstab of v by a and b, a table in memory, and what the clock said."""
     import pandas as pd
     from acro import ACRO
 
@@ -45,5 +45,5 @@ def argus(name, method):
 
 if __name__ == "__main__":
     kind, *rest = sys.argv[1:]
-    out = acro(rest[0], rest[1], rest[2] == "True") if kind == "acro" else argus(*rest)
+    out = acro(rest[0], rest[1], rest[2] == "suppressed") if kind == "acro" else argus(*rest)
     print("JSON " + json.dumps(out))

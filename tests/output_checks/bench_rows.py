@@ -39,15 +39,15 @@ def small(found: dict[str, Any]) -> list[dict[str, Any]]:
 def tables(found: dict[str, Any]) -> list[dict[str, Any]]:
     made = []
     for name, least in (
-        ("category, suppress False", 50),
-        ("category, suppress True", 400),
-        ("text, suppress True", 150),
+        ("category, checked", 50),
+        ("category, suppressed", 400),
+        ("text, suppressed", 150),
     ):
         item = found[name]
         own, plain, acro = item["own"]["seconds"], item["duckdb"]["seconds"], (item["acro"] or {}).get("seconds")
         what = f"check, {found['rows']:,} rows, {name}"
         ours = f"{own:.3f} s (median {item['own']['median']:.3f} s, first call {item['own']['first']:.3f} s)"
-        if name.endswith("False"):
+        if name.endswith("checked"):
             ratio, extra = own / plain, item["own"]["extra_mb"]
             other = f"{plain:.3f} s (DuckDB, the same aggregates)"
             made.append(row(what, ours, other, ratio, "≤ 1.2", ratio <= 1.2))
@@ -57,7 +57,16 @@ def tables(found: dict[str, Any]) -> list[dict[str, Any]]:
             made.append(row(what, ours, f"{acro:.1f} s (ACRO)", times, f"≥ {least} × faster", times >= least))
         else:
             made.append(row(what, ours, "ACRO was not there", goal=f"≥ {least} × faster"))
+        if "written" in item:
+            made.append(written(what, item["written"], acro))
     return made
+
+
+def written(what: str, own: dict[str, Any], acro: float | None) -> dict[str, Any]:
+    """What ACRO's call does not do: its table stays in memory."""
+    ours = f"{own['seconds']:.3f} s (median {own['median']:.3f} s)"
+    other, times = (f"{acro:.1f} s (ACRO, not written)", acro / own["seconds"]) if acro else ("", None)
+    return row(f"{what}, written, read back and audited", ours, other, times)
 
 
 def protection(found: dict[str, Any]) -> list[dict[str, Any]]:
