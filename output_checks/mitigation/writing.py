@@ -89,12 +89,20 @@ def laid_out(report: Judgement, values: list[Any]) -> Any:
     sides = list(zip(*(labels[d] for d in spec.columns), strict=True)) if spec.columns else [(name,)] * len(values)
     left, right = list(dict.fromkeys(rows)), list(dict.fromkeys(sides))
     cells = dict(zip(zip(rows, sides, strict=True), values, strict=True))
-    columns = [column([cells.get((row, side)) for row in left]) for side in right]
     axes = {axis.name: axis for axis in e.axes}
-    frame = pd.concat(columns, axis=1) if columns else pd.DataFrame()
+    frame = _columns([[cells.get((row, side)) for row in left] for side in right])
     frame.index = _index(left, [axes[d] for d in spec.rows], spec.total)
     frame.columns = _index(right, [axes[d] for d in spec.columns], spec.total) if spec.columns else pd.Index([name])
     return frame
+
+
+def _columns(columns: list[list[Any]]) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if columns and all(value is None or isinstance(value, float) for values in columns for value in values):
+        return pd.DataFrame(np.array(columns, dtype=float).T)
+    return pd.concat([column(values) for values in columns], axis=1) if columns else pd.DataFrame()
 
 
 def column(values: list[Any]) -> Any:
