@@ -6,6 +6,7 @@ Decides how records become arrays with one entry per cell and total. Leaves judg
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import compress
 from typing import Any
 
 from output_checks.errors import BadInput
@@ -43,7 +44,7 @@ def gather(spec: TableSpec, data: Any, *, top: int = 2) -> Evidence:
     columns = _spread(raw, axes, codes, cells.keys)
     if spec.unit and spec.holding:
         units = source.run(evidence_sql(_records(spec, source, top, by_unit=True), every))
-        columns["units"] = _spread(units, axes, _codes(axes, units, every), cells.keys)["units"]
+        columns["units"] = _answered(units, axes, every, cells.keys)["units"]
     columns.update(_holistic(spec, source, records, every, axes, cells.keys))
     return finish(spec, axes, cells, columns, records.top)
 
@@ -72,8 +73,9 @@ def _table(
     """Axes, the code of every answered row in each dimension, and all cells."""
     import numpy as np
 
-    axes = _axes(spec, columns, raw, every)
-    codes = _codes(axes, raw, every)
+    texts = [_texts(raw[f"d{j}"]) for j in range(len(spec.dimensions))]
+    axes = _axes(spec, columns, raw["s_"].tolist(), texts, every)
+    codes = _codes(axes, raw["s_"], texts, every)
     return axes, codes, _complete(spec, axes, codes, np.asarray(raw["s_"]), sets, every)
 
 
@@ -145,31 +147,38 @@ def _texts(values: Any) -> list[str | None]:
     return [None if text is None or text != text else str(text) for text in items]
 
 
-def _axes(spec: TableSpec, columns: dict[str, Column], raw: dict[str, Any], every: list[Set]) -> tuple[Axis, ...]:
+def _axes(
+    spec: TableSpec, columns: dict[str, Column], sets: list[int], texts: list[list[str | None]], every: list[Set]
+) -> tuple[Axis, ...]:
     axes = []
-    sets = raw["s_"].tolist()
     for j, name in enumerate(spec.dimensions):
         shown = [levels[j] >= 0 for levels in every]
-        found = {text for text, s in zip(_texts(raw[f"d{j}"]), sets, strict=True) if shown[s]}
+        found = {text for text, s in zip(texts[j], sets, strict=True) if shown[s]}
         labels = ordered_labels(columns[name], spec, name, found)
         kind = "text" if name in spec.hierarchies else columns[name].kind
         axes.append(Axis(name, kind, labels, parents(spec, name, labels)))
     return tuple(axes)
 
 
-def _codes(axes: tuple[Axis, ...], raw: dict[str, Any], every: list[Set]) -> Any:
+def _codes(axes: tuple[Axis, ...], sets: Any, texts: list[list[str | None]], every: list[Set]) -> Any:
     """Code of every answered row in each dimension, -1 where its set totals the dimension."""
     import numpy as np
 
-    sets = np.asarray(raw["s_"], dtype=np.int64)
+    sets = np.asarray(sets, dtype=np.int64)
     out = np.full((len(sets), len(axes)), -1, dtype=np.int32)
     for j, axis in enumerate(axes):
         shown = np.array([levels[j] >= 0 for levels in every])[sets]
         code_of = {label: i for i, label in enumerate(axis.labels)}
-        texts = _texts(raw[f"d{j}"][shown])
-        cache = {text: code_of[None if text is None else parse_label(text, axis.kind)] for text in set(texts)}
-        out[shown, j] = [cache[text] for text in texts]
+        here = list(compress(texts[j], shown.tolist()))
+        cache = {text: code_of[None if text is None else parse_label(text, axis.kind)] for text in set(here)}
+        out[shown, j] = [cache[text] for text in here]
     return out
+
+
+def _answered(raw: dict[str, Any], axes: tuple[Axis, ...], every: list[Set], keys: Any) -> dict[str, Any]:
+    """The columns of a further query in the order of `keys`."""
+    texts = [_texts(raw[f"d{j}"]) for j in range(len(axes))]
+    return _spread(raw, axes, _codes(axes, raw["s_"], texts, every), keys)
 
 
 def _complete(
@@ -261,7 +270,7 @@ def _holistic(
         raw = source.run(holistic_sql(records, every, f"{name}(v)"))
     else:
         return {}
-    return _spread(raw, axes, _codes(axes, raw, every), keys)
+    return _answered(raw, axes, every, keys)
 
 
 def np_objects(values: Any) -> Any:
