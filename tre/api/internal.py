@@ -110,8 +110,10 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
     with platform.db.read() as session:
         found = people.get_person(session, username)
         listed = []
-        for project in projects.list_projects(session, member=username):
-            obstacles = workspaces.obstacles(session, project.slug, username, now)
+        mine = projects.list_projects(session, member=username)
+        gates = workspaces.obstacles_of(session, [(project.slug, username) for project in mine], now)
+        for project in mine:
+            obstacles = gates[project.slug, username]
             reason = " ".join(obstacle.message for obstacle in obstacles)
             row = {"slug": project.slug, "title": project.title, "startable": not obstacles, "reason": reason}
             listed.append(row)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, select
@@ -131,9 +131,14 @@ def lose(db: Database, *, username: str, issuer: str, subject: str, reason: str)
 
 def obstacles(session: Session, username: str, now: datetime) -> list[Obstacle]:
     """What the gate of a workspace asks of this room besides the standings."""
-    held = select(Person.confirmed_until, Person.confirmation_note).where(Person.username == username)
-    found = session.execute(held).first()
-    return rules.may_enter(username, *found, now) if found else []
+    return obstacles_of(session, [username], now).get(username, [])
+
+
+def obstacles_of(session: Session, usernames: Collection[str], now: datetime) -> dict[str, list[Obstacle]]:
+    """The same for many people, by name, in one query."""
+    held = select(Person.username, Person.confirmed_until, Person.confirmation_note)
+    rows = session.execute(held.where(Person.username.in_(usernames)))
+    return {username: rules.may_enter(username, until, note, now) for username, until, note in rows}
 
 
 def list_identities(session: Session, username: str) -> Sequence[PersonIdentity]:

@@ -17,6 +17,8 @@ from sqlalchemy import select
 
 from tre.audit import SYSTEM
 from tre.errors import NotFound, TreError
+from tre.people.rules import Obstacle
+from tre.projects.service import Pair
 from tre.store import Database
 from tre.workspaces import rules, service
 from tre.workspaces.model import LIVE, Workspace, WorkspaceState
@@ -46,10 +48,12 @@ def converge(db: Database, leases: Leases, enders: Sequence[Ender], tokens: Toke
             Workspace.state.not_in(LIVE), Workspace.lease_id.is_not(None), Workspace.lease_revoked_at.is_(None)
         )
         leftovers = session.scalars(unrevoked).all()
+        # For all at once: one by one, five hundred would be thousands of queries, again in each pass.
+        lost = service.lost_of(session, {_pair(workspace) for workspace in live}, db.clock())
     acted = 0
     for workspace in [*live, *leftovers]:
         try:
-            acted += _converge_one(db, leases, enders, tokens, workspace)
+            acted += _converge_one(db, leases, enders, tokens, workspace, lost.get(_pair(workspace), ()))
         except Exception as error:
             _log(workspace, error)
     return acted
@@ -72,7 +76,18 @@ def close(db: Database, leases: Leases, enders: Sequence[Ender], reason: str) ->
     return ended
 
 
-def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], tokens: Tokens, workspace: Workspace) -> bool:
+def _pair(workspace: Workspace) -> Pair:
+    return workspace.project_slug, workspace.username
+
+
+def _converge_one(
+    db: Database,
+    leases: Leases,
+    enders: Sequence[Ender],
+    tokens: Tokens,
+    workspace: Workspace,
+    lost: Sequence[Obstacle],
+) -> bool:
     if workspace.state not in LIVE:
         service.revoke(db, leases, workspace.id)
         return True
@@ -85,8 +100,6 @@ def _converge_one(db: Database, leases: Leases, enders: Sequence[Ender], tokens:
         else:
             service.revoke(db, leases, workspace.id)
         return True
-    with db.read() as session:
-        lost = service.lost(session, workspace.project_slug, workspace.username, now)
     reason = late or " ".join(obstacle.message for obstacle in lost) or _renew(db, leases, workspace, now)
     if not reason:
         _renew_token(db, tokens, workspace, now)

@@ -8,7 +8,7 @@ revokes the credential. Running it is left to a runtime; keeping the world as th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -27,6 +27,7 @@ from tre.people import identities
 from tre.people.rules import Obstacle
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
+from tre.projects.service import Pair
 from tre.settings import PostgresServer, make_private_folder
 from tre.store import Database
 from tre.workspaces import login, nodes, rules, traffic
@@ -72,15 +73,30 @@ class Places:
 
 def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
     """The whole gate: project, person, agreement, standings, grants and extracts, suspension for traffic."""
-    closed = rules.suspension_obstacle(traffic.closed_until(session, project, username), now)
-    return lost(session, project, username, now) + closed
+    return obstacles_of(session, [(project, username)], now)[project, username]
+
+
+def obstacles_of(session: Session, pairs: Collection[Pair], now: datetime) -> dict[Pair, list[Obstacle]]:
+    """The same for many projects and people, in a number of queries that does not grow with them."""
+    closed = traffic.closed_of(session, pairs)
+    return {
+        pair: found + rules.suspension_obstacle(closed.get(pair), now)
+        for pair, found in lost_of(session, pairs, now).items()
+    }
 
 
 def lost(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
     """The gate's part that also ends a workspace that runs. A suspension for traffic only closes its door."""
+    return lost_of(session, [(project, username)], now)[project, username]
+
+
+def lost_of(session: Session, pairs: Collection[Pair], now: datetime) -> dict[Pair, list[Obstacle]]:
+    """The same for many projects and people, in a number of queries that does not grow with them."""
     today = now.date()
-    signed_in = identities.obstacles(session, username, now)
-    return signed_in + projects.gate(session, project, username, today) + grants.obstacles(session, project, today)
+    signed_in = identities.obstacles_of(session, {username for _, username in pairs}, now)
+    gates = projects.gates(session, pairs, today)
+    data = grants.obstacles_of(session, {project for project, _ in pairs}, today)
+    return {pair: signed_in.get(pair[1], []) + gates[pair] + data[pair[0]] for pair in pairs}
 
 
 def start(db: Database, leases: Leases, places: Places, actor: Actor, project: str) -> LaunchPlan:

@@ -6,14 +6,16 @@ closing the door is the guard's.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from tre.audit import SYSTEM, use_case
 from tre.errors import NotFound
+from tre.projects.service import Pair
 from tre.store import Database
 from tre.workspaces import rules
 from tre.workspaces.model import Traffic, Workspace
@@ -54,8 +56,14 @@ def _account(session: Session, project: str, username: str, day: date) -> Traffi
 
 def closed_until(session: Session, project: str, username: str) -> datetime | None:
     """The end of the latest suspension, whichever day it began on."""
-    query = select(func.max(Traffic.suspended_until))
-    return session.scalars(query.where(Traffic.project_slug == project, Traffic.username == username)).one()
+    return closed_of(session, [(project, username)]).get((project, username))
+
+
+def closed_of(session: Session, pairs: Collection[Pair]) -> dict[Pair, datetime]:
+    """The same for many projects and people, where there is one."""
+    who = (Traffic.project_slug, Traffic.username)
+    query = select(*who, func.max(Traffic.suspended_until)).where(tuple_(*who).in_(pairs)).group_by(*who)
+    return {(slug, username): until for slug, username, until in session.execute(query) if until}
 
 
 def traffic_of(session: Session, project: str, username: str, day: date) -> Traffic | None:
