@@ -8,11 +8,15 @@ own configuration shapes it.
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Any
 
+from kubernetes_asyncio.client import ApiClient, Configuration
 from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
+from kubespawner.clients import shared_client
 from kubespawner.spawner import PodReflector
+from traitlets import Int
 
 from tre.door.internal_api import read_secret
 from tre.door.neighbours import Neighbours
@@ -31,6 +35,32 @@ LOOK_SECONDS = 0.5
 END_SECONDS = 20
 #: Our words are told before the Hub loses its patience.
 BEFORE_THE_HUB = 10
+
+#: A stream of changes is begun anew after so long without one; KubeSpawner's ten seconds are for one namespace.
+QUIET_SECONDS = 120
+
+
+class ProjectPods(PodReflector):  # type: ignore[misc]
+    """The pods of one project. The hub may look into projects' namespaces only, so there is one for each that has had a
+    workspace, and each holds a connection: they have a pool of their own, which has no bound, or the hundredth would
+    leave none to start a pod with.
+    """
+
+    timeout_seconds = Int(QUIET_SECONDS)
+    request_timeout = Int(QUIET_SECONDS + 30)
+    restart_seconds = Int(5 * QUIET_SECONDS)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.api = shared_client(self.api_group_name, _unbounded(asyncio.get_running_loop()))
+
+
+@lru_cache(maxsize=1)
+def _unbounded(loop: asyncio.AbstractEventLoop) -> ApiClient:
+    """A client of this loop that opens as many connections as it needs."""
+    configuration = Configuration.get_default_copy()
+    configuration.connection_pool_maxsize = 0
+    return ApiClient(configuration)
 
 
 class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
@@ -124,10 +154,11 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
             if error.status != 409:
                 raise
 
-    async def _start_watching_pods(self, replace: bool = False) -> PodReflector:
+    async def _start_watching_pods(self, replace: bool = False) -> ProjectPods:
         labels = {INSTALLATION: self.cluster.control_namespace, COMPONENT: "workspace"}
         try:
-            return await self._start_reflector("pods", PodReflector, labels=labels, replace=replace)
+            found: ProjectPods = await self._start_reflector("pods", ProjectPods, labels=labels, replace=replace)
+            return found
         except TreError:
             raise
         except Exception as error:
