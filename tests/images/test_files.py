@@ -17,8 +17,21 @@ from tre.stack.cluster import PROCESSES
 IMAGES = CHECKOUT / "images"
 #: What runs in an image, as the modules that its processes begin with.
 RUNS = {
-    "control": ("tre.stack.serve", "tre.stack.worker", "tre.store.migrate", "tre.stack.controller"),
-    "hub": ("jupyterhub.app", "tre.door.hub", "tre.door.pod_spawner", "tre.door.authenticator", "tre.door.fixed_proxy"),
+    "control": (
+        "tre.stack.serve",
+        "tre.stack.worker",
+        "tre.store.migrate",
+        "tre.stack.controller",
+        "tre.stack.examination.start",
+    ),
+    "hub": (
+        "jupyterhub.app",
+        "tre.door.hub",
+        "tre.door.pod_spawner",
+        "tre.door.authenticator",
+        "tre.door.fixed_proxy",
+        "tre.stack.examination.start",
+    ),
     "guard": ("tre.door.guard.__main__", "tre.door.intake"),
     "servers": ("tre.stack.servers",),
 }

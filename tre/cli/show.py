@@ -24,15 +24,18 @@ def shown(*columns: str) -> Callable[[Callable[..., Answer]], Callable[..., None
         @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
         @functools.wraps(command)
         def run(*arguments: Any, as_json: bool, **options: Any) -> None:
-            answer = command(*arguments, **options)
-            if as_json:
-                click.echo(as_line(answer))
-            else:
-                show(answer, columns)
+            present(command(*arguments, **options), as_json, columns)
 
         return run
 
     return decorate
+
+
+def present(answer: Answer, as_json: bool, columns: Sequence[str] = ()) -> None:
+    if as_json:
+        click.echo(as_line(answer))
+    else:
+        show(answer, columns)
 
 
 def as_line(answer: Answer) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tre.cli.show import shown
+from tre.cli.show import present, shown, text
 from tre.settings import Settings
 
 if TYPE_CHECKING:
+    from tre.stack.examination.finding import Finding
     from tre.stack.status import PartStatus
 
 
@@ -67,15 +71,51 @@ def status() -> Any:
 
 
 @click.command()
-@shown("name", "ok", "found", "remedy")
-def doctor() -> Any:
-    """What this machine lacks for running tre, and how to mend each."""
-    from tre.stack.doctor import examine
+@click.option("--cluster", is_flag=True, help="The cluster, its servers and the installation there instead.")
+@click.option("--namespace", default="tre-system", show_default=True, help="Of the release, with --cluster.")
+@click.option(
+    "--values",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Values of an installation that is to be, with --cluster; several as for helm.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def doctor(cluster: bool, namespace: str, files: tuple[Path, ...], as_json: bool) -> None:
+    """What is lacking for running tre, and how to mend each: on this machine, or with --cluster on a cluster.
 
-    return [asdict(finding) for finding in examine(Settings.load())]
+    With --cluster the exit code is that of the first thing that is wrong, 0 where nothing is.
+    """
+    if not cluster:
+        from tre.stack.doctor import examine
+
+        found = [asdict(finding) for finding in examine(Settings.load())]
+        present(found, as_json, ("name", "ok", "found", "remedy"))
+        return
+    from tre.stack.examination.finding import exit_code
+    from tre.stack.examination.whole import examine_from_here
+
+    findings = examine_from_here(Settings.load(), namespace, files)
+    if as_json:
+        present([one.as_dict() for one in findings], as_json)
+    else:
+        click.echo("\n".join(lines(findings)))
+    if code := exit_code(findings):
+        sys.exit(code)
+
+
+def lines(findings: Sequence[Finding]) -> Iterator[str]:
+    """What is right takes one line; else what was found follows with its value, and how to mend it."""
+    for one in findings:
+        if one.level == "ok":
+            yield f"ok       {text(one.name)}: {text(one.found)}"
+        else:
+            yield f"{one.level:<8} {text(one.name)}"
+            yield f"         {text(one.value)}: {text(one.found)}"
+            yield f"         {text(one.remedy)}"
+    counts = [sum(one.level == level for one in findings) for level in ("fail", "warning", "ok")]
+    yield "{} to mend, {} to look at, {} as they should be.".format(*counts)
 
 
 def _rest() -> list[str]:
-    import sys
-
     return sys.argv[1:]

@@ -1,7 +1,8 @@
 """`python -m tre.stack.cluster PROCESS`: one process of the platform in its pod.
 
 Decides which processes there are and that the pod's secrets become our own 0600 files first: Kubernetes shows them as
-root's, which neither libpq nor we accept. Their folder belongs in memory. Leaves each process to its own module.
+root's, which neither libpq nor we accept. Their folder belongs in memory. Then what is wrong with its servers is said.
+Leaves that to `examination.start`, and each process to its own module.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ PROCESSES: dict[str, tuple[str, ...]] = {
     "intake": ("-m", "tre.door.intake"),
     "migrate": ("-m", "tre.store.migrate"),
 }
+#: They know none but parts of ours.
+WITHOUT_SERVERS = frozenset({"guard", "intake"})
 
 
 def adopt(source: Path, settings: Settings) -> list[str]:
@@ -57,7 +60,13 @@ def main(arguments: list[str]) -> int:
     try:
         if len(arguments) != 1 or arguments[0] not in PROCESSES:
             raise InvalidInput(f"Name one of {', '.join(PROCESSES)}.", field="PROCESS")
-        prepare(Settings.load())
+        settings = Settings.load()
+        prepare(settings)
+        if arguments[0] not in WITHOUT_SERVERS:
+            # Imported here: the images of these have no way to ask a server, either.
+            from tre.stack.examination.start import await_servers
+
+            await_servers(arguments[0], settings)
         os.execv(sys.executable, [sys.executable, *PROCESSES[arguments[0]]])  # noqa: S606
     except TreError as error:
         print(f"{error.field}: {error.message} {error.hint}".strip(), file=sys.stderr)

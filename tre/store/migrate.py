@@ -11,6 +11,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -18,18 +19,32 @@ from tre.errors import Unavailable
 from tre.settings import Settings
 
 _MIGRATION_LOCK = 0x7472656D6967
+#: So that who works with the tables can say that they are old.
+_SHOW_REVISION = "GRANT SELECT ON alembic_version TO tre_app"
+
+
+def _script_location() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def revisions() -> tuple[str, ...]:
+    """Those that this release knows, the oldest first."""
+    walked = ScriptDirectory.from_config(_script_location()).walk_revisions()
+    return tuple(reversed([each.revision for each in walked]))
 
 
 def migrate(url: str, revision: str = "head", *, down: bool = False) -> None:
     """Two callers at once wait for one another. Raises SQLAlchemy's errors: half a migration is rolled back."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config = _script_location()
     engine = create_engine(url)
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = connection
             (command.downgrade if down else command.upgrade)(config, revision)
+            connection.execute(text(_SHOW_REVISION))
     finally:
         engine.dispose()
 
