@@ -44,6 +44,8 @@ port = {{ $given.port }}
 sslmode = {{ $given.sslmode | quote }}
 {{- if .root.Values.postgresql.ca }}
 sslrootcert = "/etc/tre/ca/postgresql/ca.pem"
+{{- else if hasPrefix "verify" $given.sslmode }}
+sslrootcert = "/etc/ssl/certs/ca-certificates.crt"
 {{- end }}
 {{- end }}
 {{- end }}
