@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from tre.door.places import Places
 from tre.door.proxy import HEADERS, traefik_static
 from tre.settings import IdentityProvider, Settings
 from tre.settings.cluster import load
+from tre.settings.identity import SECRET_FILE
 from tre.stack.cluster import PROCESSES
+from tre.stack.examination.installation import of_files
 
-from .rendering import CHART, OUTSIDE, PROFILES, Object, helm, named, of_kind, pods, render
+from .rendering import CHART, OUTSIDE, PROFILES, Object, changed, helm, named, of_kind, pods, render
 
 PROVIDER = IdentityProvider(
     issuer="https://id.example/realms/uni",
@@ -158,6 +162,86 @@ def test_the_file_that_processes_read_is_one_that_they_take(
         assert found.projects["control_namespace"] == "tre-system"
         assert found.identity_provider == (PROVIDER if profile == "outside" else None)
         assert found.hosts.intake == "tre-intake.tre-system.svc.cluster.local"
+
+
+def test_what_tre_doctor_takes_for_the_settings_is_what_processes_are_told(
+    rendered: list[Object], profile: str, tmp_path: Path
+) -> None:
+    """It reads the values, where processes read what the chart makes of them; where files lie is another matter."""
+    file = tmp_path / "c.toml"
+    file.write_text(named(rendered, "ConfigMap", "tre-cluster")["data"]["cluster.toml"])
+    told = load(file)
+    values, files = PROFILES[profile]
+    (tmp_path / "v.yaml").write_text(yaml.safe_dump(values))
+    found = of_files("tre-system", (*files, tmp_path / "v.yaml"))
+    for name, server in (("state", told.state), ("data", told.data)):
+        assert found.server(name, server.sslrootcert) == server
+    token = Path(told.openbao.token_file)
+    assert found.secrets_server(told.openbao.ca, token) == told.openbao
+    assert found.provider(PROVIDER.ca) == told.identity_provider
+    images = {container["image"] for spec in pods(rendered).values() for container in spec["containers"]}
+    assert images | {told.projects["image"]} == set(found.images().values())
+
+
+#: Each key of `oidc` with a value that is not the chart's own, and what the processes read then.
+OIDC: list[tuple[str, Any, str, Any]] = [
+    ("issuer", "https://login.example/x/", "issuer", "https://login.example/x/"),
+    ("clientId", "tre-2", "client_id", "tre-2"),
+    ("name", 'The "Uni" of \\ X', "name", 'The "Uni" of \\ X'),
+    ("scopes", ["openid"], "scopes", ("openid",)),
+    ("prompt", "", "prompt", ""),
+    ("algorithms", ["ES384"], "algorithms", ("ES384",)),
+    ("amr", ["otp", "hwk"], "amr", ("otp", "hwk")),
+    ("acr", ["urn:loa:2"], "acr", ("urn:loa:2",)),
+    ("refreshSeconds", 604800, "refresh_seconds", 604800),
+    ("graceSeconds", 0, "grace_seconds", 0),
+    ("localAccounts", True, "local_accounts", True),
+    ("ca", "", "ca", ""),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "ours", "read"), OIDC, ids=[each[0] for each in OIDC])
+def test_every_key_of_the_identity_provider_reaches_the_hub_and_the_api(
+    helm_program: Path, tmp_path: Path, key: str, value: Any, ours: str, read: Any
+) -> None:
+    """By what each pod is told in its environment, read by the processes' own settings."""
+    objects = render(helm_program, changed(OUTSIDE, f"oidc.{key}", value))
+    for part in ("hub", "api"):
+        found = settings_of(objects, part, tmp_path).identity_provider
+        assert found == replace(PROVIDER, **{ours: read})
+
+
+def settings_of(objects: list[Object], part: str, folder: Path) -> Settings:
+    """As the part's container would load them, its folders moved to one of ours."""
+    spec = pods(objects)[f"tre-{part}"]
+    (container,) = spec["containers"]
+    told = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "cluster"]
+    (volume,) = [each for each in spec["volumes"] if each["name"] == "cluster"]
+    key = told["TRE_CLUSTER"].removeprefix(f"{mount['mountPath']}/")
+    file = folder / f"{part}.toml"
+    file.write_text(named(objects, "ConfigMap", volume["configMap"]["name"])["data"][key])
+    return Settings.load({**told, "TRE_CLUSTER": str(file), "TRE_STATE": str(folder)})
+
+
+def test_the_clients_secret_comes_to_the_hub_by_the_name_that_it_reads(helm_program: Path) -> None:
+    objects = render(helm_program, changed(OUTSIDE, "oidc.clientSecret", "mine"))
+    holders = {
+        name: source["secret"]["items"]
+        for name, spec in pods(objects).items()
+        for volume in spec.get("volumes", ())
+        for source in volume.get("projected", {}).get("sources", ())
+        if source.get("secret", {}).get("name") == "mine"
+    }
+    assert holders == {"tre-hub": [{"key": SECRET_FILE, "path": SECRET_FILE}]}
+
+
+def test_without_an_authority_of_their_own_servers_are_held_to_those_of_the_image(helm_program: Path) -> None:
+    """libpq would look for a file in a home that nobody has, and refuse every server."""
+    for mode, file in (("verify-full", "/etc/ssl/certs/ca-certificates.crt"), ("require", "")):
+        values = changed(OUTSIDE, "postgresql.state.sslmode", mode)
+        text = named(render(helm_program, values), "ConfigMap", "tre-cluster")["data"]["cluster.toml"]
+        assert tomllib.loads(text)["state"].get("sslrootcert", "") == file
 
 
 def test_the_identity_providers_authority_is_the_hubs_alone(rendered: list[Object], profile: str) -> None:

@@ -67,4 +67,6 @@ def test_logins_that_are_not_there_are_named(nowhere: Release) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tre-logins"}, "data": held}
     nowhere.space.apply(secret)
     assert "hub-database.url is not in it" in refused(nowhere, values)
+    nowhere.space.apply({**secret, "data": {**held, LOGINS[-1]: base64.b64encode(b"x").decode()}})
+    assert "oidc.clientSecret names the Secret tre-oidc, and there is none" in refused(nowhere, values)
     assert nowhere.left() == {"secret/tre-logins"}
