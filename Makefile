@@ -96,6 +96,7 @@ lock: ## resolve the lock files again (needs uv)
 	@cd requirements && $(LOCK) build.in -o build.lock && $(LOCK) platform.in -o platform.lock && $(LOCK) dev.in -o dev.lock
 	@cd requirements && $(LOCK) peers.in -o peers.lock
 	@cd images/workspace && $(LOCK) requirements.in -o requirements.lock
+	@cd images/workspace-r && $(LOCK) requirements.in -o requirements.lock
 	@cd images && $(LOCK) build.in -o build.lock
 	@for image in control hub proxy servers; do (cd images/$$image && $(LOCK) requirements.in -o requirements.lock) || exit; done
 	@cd images/guard && $(LOCK) --no-deps requirements.in -o requirements.lock

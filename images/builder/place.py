@@ -12,7 +12,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 VARIABLE = "TRE_IMAGES_CACHE"
 VERSION = "0.1.0"
 #: In the order of their sizes: the first to fail fails early.
-NAMES = ("proxy", "hub", "guard", "servers", "control", "workspace")
+NAMES = ("proxy", "hub", "guard", "servers", "control", "workspace-r", "workspace")
 
 
 @dataclass(frozen=True)

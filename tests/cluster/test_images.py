@@ -24,6 +24,29 @@ TOOLS = {
     *("apt", "apt-get", "dpkg", "dpkg-deb", "pip", "pip3", "conda", "npm", "gem", "perl"),
     *("cc", "gcc", "g++", "c++", "clang", "ld", "as", "make", "go", "curl", "wget", "git", "mount", "su", "sudo"),
 }
+#: R as a notebook starts it, by Unix sockets; and what it has, Parquet and submitting by way of Python.
+R_KERNEL = """
+import os
+os.environ |= {"JUPYTER_RUNTIME_DIR": "/tmp", "HOME": "/tmp"}
+from jupyter_client.manager import KernelManager
+kernel = KernelManager(kernel_name="ir", transport="ipc")
+kernel.start_kernel()
+client = kernel.blocking_client()
+client.start_channels()
+client.wait_for_ready(timeout=60)
+said = []
+answer = client.execute_interactive('''
+library(survival); library(dplyr); library(ggplot2); library(haven); library(data.table); library(DBI)
+library(RPostgreSQL); library(lme4); library(tidyr)
+pandas <- reticulate::import("pandas"); release <- reticulate::import("release")
+cat(6 * 7, "\\n"); print(ggplot(data.frame(x = 1:3), aes(x, x)) + geom_point())
+''', timeout=100, output_hook=said.append)
+kernel.shutdown_kernel(now=True)
+kinds = {message["msg_type"] for message in said}
+assert answer["content"]["status"] == "ok", answer
+assert "42" in "".join(message["content"].get("text", "") for message in said), said
+assert "display_data" in kinds, kinds
+"""
 #: What each is asked to show that it runs, with nothing but memory to write to.
 ASKED = {
     "control": ["tre", "--help"],
@@ -31,6 +54,7 @@ ASKED = {
     "guard": ["python", "-c", "import tre.door.intake; from tre.door.guard.lab import LabFiles; LabFiles()"],
     "proxy": ["/usr/bin/traefik", "version"],
     "servers": ["bao", "version"],
+    "workspace-r": ["/opt/tre/env/bin/python", "-c", R_KERNEL],
     "workspace": ["/opt/tre/env/bin/python", "-c", "import pandas, duckdb, statsmodels.api, jupyter_server, release"],
 }
 LONG = os.environ.get("TRE_TEST_LONG") == "1"
@@ -82,7 +106,7 @@ def built(name: str) -> Contents:
 
 
 def test_it_runs_as_a_plain_user_and_says_what_it_is(name: str, built: Contents) -> None:
-    assert built.config["config"]["User"] == ("1000:1000" if name == "workspace" else "10001:10001")
+    assert built.config["config"]["User"] == ("1000:1000" if name.startswith("workspace") else "10001:10001")
     assert built.config["config"]["Labels"]["org.opencontainers.image.title"] == f"tre-{name}"
     assert built.config["created"].startswith("1970-01-01T00:00:00")
 
@@ -131,6 +155,10 @@ def test_it_runs_in_a_restricted_pod_with_nothing_to_write_to(name: str, facts: 
     container = made["spec"]["containers"][0]
     container.pop("args", None)
     container |= {"image": reference(name), "imagePullPolicy": "Never", "command": ASKED[name]}
+    if name == "workspace-r":
+        # R begins with a folder of its own in /tmp.
+        made["spec"]["volumes"] = [{"name": "tmp", "emptyDir": {"medium": "Memory"}}]
+        container |= {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
     made["spec"]["restartPolicy"] = "Never"
     space.apply(made)
     space("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s", f"pod/{name}")

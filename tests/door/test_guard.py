@@ -8,6 +8,7 @@ import pytest
 
 from tests.door.parts import GuardHouse
 from tests.door.stand_in import owner_model
+from tre.door.guard.forward import own_resources
 from tre.door.guard.headers import api_headers
 
 
@@ -41,6 +42,15 @@ def test_kernel_specs_show_our_logos(front, house: GuardHouse):
         found = front.get(house.places.guard_url + address)
         assert found.status_code == 200
         assert found.headers["content-type"].startswith("image/")
+
+
+def test_a_kernel_that_is_not_python_shows_nothing_of_the_workspace():
+    """Lab shows a letter for one that has no logo; the workspace's own files have no address."""
+    theirs = {"logo-svg": "/user/alice/heart/kernelspecs/ir/logo-svg.svg", "evil.js": "/x"}
+    told = {"kernelspecs": {name: {"name": name, "resources": theirs} for name in ("ir", "python3")}}
+    found = json.loads(own_resources(json.dumps(told).encode(), "/user/alice/heart/"))["kernelspecs"]
+    assert found["ir"]["resources"] == {}
+    assert all("/kernelspecs/python3/" in address for address in found["python3"]["resources"].values())
 
 
 def test_lab_page_and_static(front, house: GuardHouse):

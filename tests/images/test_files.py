@@ -80,11 +80,17 @@ def test_every_package_is_pinned_by_hash_and_nothing_says_where_it_came_from(fil
     assert "://" not in content
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"workspace"}))
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"workspace", "workspace-r"}))
 def test_what_is_shipped_is_what_is_tested(name: str):
     """The versions of `make test`, and no others."""
     ours, tested = locked(IMAGES / name / "requirements.lock"), locked(CHECKOUT / "requirements" / "platform.lock")
     assert {each: version for each, version in ours.items() if tested.get(each) != version} == {}
+
+
+def test_python_beside_r_is_of_the_workspaces_versions():
+    beside, whole = (locked(IMAGES / name / "requirements.lock") for name in ("workspace-r", "workspace"))
+    assert {each: version for each, version in beside.items() if whole.get(each) != version} == {}
+    assert {"jupyter-server", "ipykernel", "pandas", "highspy"} <= beside.keys()
 
 
 @pytest.mark.parametrize("name", sorted(RUNS))

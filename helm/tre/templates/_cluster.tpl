@@ -67,6 +67,13 @@ database = { cidr = {{ .Values.postgresql.data.cidr | quote }}, port = {{ .Value
 {{- end }}
 mirror = { namespace = {{ .namespace | quote }}, labels = { {{ join ", " $named }} }, port = {{ .port }} }
 {{- end }}
+{{- with .Values.projects.images }}
+{{- $named := list }}
+{{- range $project, $image := . }}
+{{- $named = append $named (printf "%q = %q" $project $image) }}
+{{- end }}
+images = { {{ join ", " $named }} }
+{{- end }}
 {{- with .Values.projects.priorityClass }}
 priority_class = {{ . | quote }}
 {{- end }}

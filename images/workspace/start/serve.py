@@ -1,9 +1,9 @@
 """The workspace's Jupyter server, on a listening descriptor that was opened outside.
 
 Decides what the server offers: contents, kernels and sessions (Lab's pages and settings are the guard's); no
-terminals, no file download, no export, no view, one kernel, no configuration by the user. That keeps honest users
-within the lines; the wall is the guard outside, since code inside could change this server. The token is the guard's
-alone: it comes on standard input.
+terminals, no file download, no export, no view, the image's kernels, no configuration by the user. That keeps honest
+users within the lines; the wall is the guard outside, since code inside could change this server. The token is the
+guard's alone: it comes on standard input.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ PR_SET_DUMPABLE = 4
 HOME = "/home/researcher"
 TRUST = f"{HOME}/.local/share/jupyter"
 SHARE = "/opt/tre/env/share/jupyter"
+#: Python, and R in the image that has it.
+KERNELS = ("python3", "ir")
 
 
 def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
@@ -42,7 +44,7 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
         },
         "IdentityProvider": {"token": token, "cookie_name": "workspace"},
         "PasswordIdentityProvider": {"hashed_password": "", "password_required": False, "allow_password_change": False},
-        "KernelSpecManager": {"allowed_kernelspecs": ["python3"], "ensure_native_kernel": True},
+        "KernelSpecManager": {"allowed_kernelspecs": list(KERNELS), "ensure_native_kernel": True},
         "MultiKernelManager": {"default_kernel_name": "python3"},
         # Unix sockets: before it binds TCP, libzmq asks AF_NETLINK, and that family does not exist here.
         "KernelManager": {"transport": "ipc"},

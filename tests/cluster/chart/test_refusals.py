@@ -50,6 +50,8 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("projects.podSecurityVersion", "latest", "projects.podSecurityVersion"),
     ("projects.priorityClass", "system-node-critical", "projects.priorityClass"),
     ("projects.image", "workspace", "projects.image"),
+    ("projects.images", {"cost": "workspace-r"}, "projects.images.cost"),
+    ("projects.images", {"No Slug": "workspace-r:1"}, "projects.images"),
     ("projects.mirror", {"namespace": "mirror", "labels": {}, "port": 3128}, "projects.mirror"),
     ("projects.retentionDays", -1, "projects.retentionDays"),
     ("admissionPolicies", "yes", "admissionPolicies"),

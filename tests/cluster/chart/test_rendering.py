@@ -20,6 +20,7 @@ from tre.settings.cluster import load
 from tre.settings.identity import SECRET_FILE
 from tre.stack.cluster import PROCESSES
 from tre.stack.examination.installation import of_files
+from tre.workspaces.kubernetes.installation import cluster_of
 
 from .rendering import CHART, OUTSIDE, PROFILES, Object, changed, helm, named, of_kind, pods, render
 
@@ -181,6 +182,14 @@ def test_what_tre_doctor_takes_for_the_settings_is_what_processes_are_told(
     assert found.provider(PROVIDER.ca) == told.identity_provider
     images = {container["image"] for spec in pods(rendered).values() for container in spec["containers"]}
     assert images | {told.projects["image"]} == set(found.images().values())
+
+
+def test_projects_may_have_images_of_their_own(helm_program: Path, tmp_path: Path) -> None:
+    images = {"cost": "registry.example/tre-workspace-r:1", "two-words": "registry.example/x@sha256:" + "0" * 64}
+    objects = render(helm_program, changed(OUTSIDE, "projects.images", images))
+    found = cluster_of(settings_of(objects, "hub", tmp_path))
+    assert {project: found.image_of(project) for project in images} == images
+    assert found.image_of("other") == "localhost/tre-workspace:0.1.0"
 
 
 #: Each key of `oidc` with a value that is not the chart's own, and what the processes read then.

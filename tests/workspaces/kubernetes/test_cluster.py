@@ -28,6 +28,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"database": Addresses("10.0.5.7", 5432)}, "database.cidr"),
     ({"image": "localhost/tre-workspace"}, "image"),
     ({"image": "x:1 --privileged"}, "image"),
+    ({"images": (("cost", "x"),)}, "images.cost"),
+    ({"images": (("../cost", "x:1"),)}, "images"),
     ({"pod_security_version": "latest"}, "pod_security_version"),
     ({"priority_class": "system-node-critical"}, "priority_class"),
     ({"retention_days": -1}, "retention_days"),

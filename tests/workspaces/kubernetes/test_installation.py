@@ -47,6 +47,12 @@ def test_everything():
     assert read(values()) == EVERYTHING
 
 
+def test_projects_may_have_images_of_their_own():
+    found = read(values(images={"cost": "registry.example/tre-workspace-r:1"}))
+    assert found.image_of("cost") == "registry.example/tre-workspace-r:1"
+    assert found.image_of("benefit") == found.image == EVERYTHING.image
+
+
 def test_a_database_may_lie_outside():
     assert read(values(database={"cidr": "10.0.5.7/32", "port": 5432})).database == Addresses("10.0.5.7/32", 5432)
 
@@ -65,6 +71,8 @@ def test_a_database_may_lie_outside():
         ({"storage": {"home_bytes": 1}}, "storage.home_bytes"),
         ({"gpu": {}}, "gpu.resource"),
         ({"image": "no tag"}, "image"),
+        ({"images": {"cost": 1}}, "projects.images"),
+        ({"images": {"cost": "no tag"}}, "images.cost"),
         ({"retention_days": 1.5}, "projects.retention_days"),
     ],
 )

@@ -114,6 +114,14 @@ def test_the_whole_pod():
     check_schema(POD)
 
 
+def test_another_image_is_all_that_differs_where_a_project_has_its_own():
+    image = "registry.example/tre-workspace-r@sha256:" + "0" * 64
+    chosen = cluster(images=(("cost", image),))
+    assert workspace_pod(chosen, PLAN)["spec"] == {**POD["spec"], "containers": [{**CONTAINER, "image": image}]}
+    other = replace(PLAN, project="benefit")
+    assert workspace_pod(chosen, other) == workspace_pod(cluster(), other)
+
+
 def test_what_the_installation_adds():
     made = workspace_pod(EVERYTHING, PLAN)
     check_schema(made)

@@ -188,5 +188,6 @@ def own_resources(body: bytes, base_url: str) -> bytes:
     names = {"logo-svg": "logo-svg.svg", "logo-32x32": "logo-32x32.png", "logo-64x64": "logo-64x64.png"}
     for spec in specs:
         if isinstance(spec, dict):
-            spec["resources"] = {key: f"{base_url}kernelspecs/python3/{name}" for key, name in names.items()}
+            own = names if spec.get("name") == "python3" else {}
+            spec["resources"] = {key: f"{base_url}kernelspecs/python3/{name}" for key, name in own.items()}
     return json.dumps(found).encode()

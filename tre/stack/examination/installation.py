@@ -125,7 +125,8 @@ class Installation:
         ours = ("control", "hub", "guard", "proxy", *(("servers",) if self.small else ()))
         found = {f"images ({name})": f"{registry}/tre-{name}:{tag}" for name in ours}
         workspace = self.at("projects.image") or f"{registry}/tre-workspace:{tag}"
-        return {**found, "projects.image": workspace, "dns.image": self.at("dns.image")}
+        others = {f"projects.images.{project}": image for project, image in self.at("projects.images").items()}
+        return {**found, "projects.image": workspace, **others, "dns.image": self.at("dns.image")}
 
     @property
     def host(self) -> str:

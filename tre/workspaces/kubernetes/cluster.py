@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tre.errors import InvalidInput
+from tre.people.rules import check_slug
 from tre.workspaces.kubernetes.names import check_dns_label
 
 Labels = tuple[tuple[str, str], ...]
@@ -120,6 +121,8 @@ class Cluster:
     among_workspaces: bool = False
     storage: Storage = field(default_factory=Storage)
     gpu: Gpu | None = None
+    #: Projects whose workspaces run another image than the rest, each with it.
+    images: Labels = ()
     retention_days: int = 90
     #: Where workspaces submit, as their DNS knows it.
     intake_url: str = ""
@@ -134,11 +137,18 @@ class Cluster:
                 part.check(name)
         _check(_is_address(self.dns_address), "dns_address", "One address, without a port.")
         _check(_IMAGE.fullmatch(self.image), "image", "A name with a tag or a digest.")
+        for project, image in self.images:
+            check_slug(project, field="images")
+            _check(_IMAGE.fullmatch(image), f"images.{project}", "A name with a tag or a digest.")
         _check(_VERSION.fullmatch(self.pod_security_version), "pod_security_version", "As in v1.34.")
         if self.priority_class:
             check_dns_label(self.priority_class, field="priority_class")
             _check(not self.priority_class.startswith("system-"), "priority_class", "Not one of the cluster's own.")
         _check(self.retention_days >= 0, "retention_days", "No fewer than 0.")
+
+    def image_of(self, project: str) -> str:
+        """What workspaces of a project run."""
+        return dict(self.images).get(project, self.image)
 
 
 def _is_address(text: str) -> bool:

@@ -97,7 +97,7 @@ def _container(cluster: Cluster, plan: LaunchPlan) -> Object:
     amounts = _amounts(cluster, plan)
     return {
         "name": "workspace",
-        "image": cluster.image,
+        "image": cluster.image_of(plan.project),
         "imagePullPolicy": cluster.pull_policy,
         "workingDir": HOME,
         "env": _environment(cluster, plan),
