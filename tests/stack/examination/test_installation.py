@@ -53,6 +53,14 @@ def test_the_newest_release_is_the_one_that_counts():
     assert (found.at("url"), found.installed) == ("https://ten", True)
 
 
+def test_a_release_of_an_older_chart_has_the_values_of_this_one():
+    old = noted(1, {})
+    whole = json.loads(gzip.decompress(base64.b64decode(base64.b64decode(old["data"]["release"]))))
+    del whole["chart"]["values"]["projects"]["images"]
+    coded = base64.b64encode(base64.b64encode(gzip.compress(json.dumps(whole).encode()))).decode()
+    assert of_release("tre-system", [{**old, "data": {"release": coded}}]).at("projects.images") == {}
+
+
 def test_no_release_is_said():
     with pytest.raises(NotFound, match="no release") as refused:
         of_release("tre-system", [])

@@ -18,6 +18,7 @@ from tre.credentials.files import pgpass_line, read_secret
 from tre.errors import Conflict, InvalidInput, TreError, Unavailable
 from tre.settings import OnCluster, PostgresServer, SecretsServer, Settings
 from tre.stack.examination import servers, start
+from tre.stack.examination.whole import examine_pod
 from tre.stack.ports import free_ports
 from tre.store.migrate import migrate, revisions
 
@@ -189,6 +190,18 @@ def test_rights_that_are_lacking_are_said(here: Here):
     with pytest.raises(InvalidInput):
         here.begin()
     assert here.said[0].startswith("postgresql.logins: tre_app may not read some of the tables.")
+
+
+def test_a_pod_goes_through_its_servers_with_its_own_logins(here: Here):
+    """`tre doctor --cluster` inside one: of no cluster, and of no server whose login it has not."""
+    migrate(here.database.owner)
+    found = examine_pod(here.settings)
+    told = [(one.level.value, one.value, one.found.partition(":")[0]) for one in found]
+    assert told[0] == ("warning", "kubernetes", "Not looked at")
+    assert ("ok", "postgresql.state.host", f"The schema is at {revisions()[-1]}, that of this release.") in told
+    assert ("warning", "kubernetes.cidr", "Nothing was shown yet of any node; until then no workspace starts.") in told
+    assert [one.value for one in found if one.level == "fail"] == ["openbao.url"]
+    assert "tre_admin" not in " ".join(one.name for one in found)
 
 
 HUB = "postgresql+psycopg://tre_hub:pass@{}/tre_hub"

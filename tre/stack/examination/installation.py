@@ -177,7 +177,9 @@ def of_release(namespace: str, secrets: list[Object]) -> Installation:
     newest = max(secrets, key=lambda one: int(one["metadata"]["labels"].get("version", "0")))
     noted = cast(dict[str, Any], json.loads(gzip.decompress(_twice(newest["data"]["release"]))))
     chart = noted["chart"]
-    values = merged(chart.get("values") or {}, noted.get("config") or {})
+    # A release of an older chart lacks the keys that came since: those have the values of the one that is here.
+    known = _read(CHART / "values.yaml") if CHART.exists() else {}
+    values = merged(merged(known, chart.get("values") or {}), noted.get("config") or {})
     return Installation(namespace, values, str(chart["metadata"]["appVersion"]), installed=True)
 
 
