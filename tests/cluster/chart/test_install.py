@@ -19,7 +19,9 @@ from tests.cluster.machine import network
 from tre.demo.release_stage import ReleaseStage
 from tre.demo.stage import Unexpected
 from tre.settings import Settings
+from tre.stack.examination.whole import examine_cluster
 from tre.stack.ports import free_ports
+from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.names import namespace_of
 
 from .release import CLAIMS, VALUES, Release, plain
@@ -96,6 +98,18 @@ def test_every_part_becomes_ready_and_its_own_test_succeeds(release: Release) ->
     for name, pod in release.pods().items():
         statuses = pod["status"]["containerStatuses"]
         assert {each["restartCount"] for each in statuses} == {0}, (name, statuses)
+
+
+def test_the_doctor_finds_nothing_to_mend(release: Release) -> None:
+    """From outside, by the release that is installed; and from a pod, by its own logins and token."""
+    kubeconfig = Path(release.kubectl.environment["KUBECONFIG"])
+    outside = examine_cluster(Api.connect(kubeconfig), release.space.name, ())
+    assert [one.line for one in outside if one.level == "fail"] == []
+    assert {"kubernetes.cidr", "pods", "content.claim"} <= {one.value for one in outside if one.level == "ok"}
+    inside = json.loads(release.space("exec", "deploy/tre-api", "--", "tre", "doctor", "--cluster", "--json"))
+    assert [one for one in inside if one["level"] == "fail"] == []
+    right = {one["value"] for one in inside if one["level"] == "ok"}
+    assert {"postgresql.state.host", "postgresql.data.host", "openbao.url", "openbao.role"} <= right
 
 
 def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:

@@ -255,6 +255,14 @@ def test_a_server_without_tls_is_named(migrated_db: StateDatabase):
     assert (found.value, found.remedy) == ("postgresql.data.sslmode", "Switch TLS on at the server.")
 
 
+def test_an_old_server_is_asked_nothing_that_it_does_not_know(
+    migrated_db: StateDatabase, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(databases, "LEAST_VERSION", 99)
+    seen = look(as_app(migrated_db), revision=True, nodes=True)
+    assert (seen.version, seen.revision, seen.unlike, seen.nodes) == (18, None, (), None)
+
+
 def test_an_old_server_and_a_foreign_encoding_are_refused():
     login = Login("postgresql.state", "tre_app", "tre", APP, PostgresServer("db.example"), "")
     found = judge(login, Seen(version=15, encoding="SQL_ASCII"))

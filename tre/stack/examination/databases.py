@@ -208,8 +208,12 @@ def look(login: Login, *, revision: bool = False, nodes: bool = False) -> Seen:
     try:
         with psycopg.connect(login.conninfo, connect_timeout=SECONDS, autocommit=True) as session:
             session.execute("SET statement_timeout = '5s'")
+            version = session.info.server_version // 10000
+            if version < LEAST_VERSION:
+                # It would not understand the questions.
+                return Seen(version=version)
             return Seen(
-                version=session.info.server_version // 10000,
+                version=version,
                 encoding=str(_one(session, "SHOW server_encoding")),
                 revision=_revision(session) if revision else None,
                 unlike=tuple(
