@@ -87,6 +87,8 @@ def doctor(cluster: bool, namespace: str, files: tuple[Path, ...], as_json: bool
     With --cluster the exit code is that of the first thing that is wrong, 0 where nothing is.
     """
     if not cluster:
+        if files:
+            raise click.UsageError("--values goes with --cluster.")
         from tre.stack.doctor import examine
 
         found = [asdict(finding) for finding in examine(Settings.load())]

@@ -80,6 +80,7 @@ SEEN: list[tuple[dict[str, Any], str, str, str]] = [
     ({"endpoints": (("10.0.0.1", 443),)}, "fail", "kubernetes.port", "443"),
     ({"services": {"10.96.0.77": "web/shop"}}, "fail", "intake.clusterIP", "web/shop"),
     ({"services": {"10.96.0.78": "kube-system/kube-dns"}}, "fail", "dns.clusterIP", "kube-dns"),
+    ({"addresses": {"10.96.0.77": "not in the valid range"}}, "fail", "intake.clusterIP", "valid range"),
     ({"held": {**HELD, ("secrets", "tre-logins"): None}}, "fail", "postgresql.logins", "There is none"),
     ({"held": {**HELD, ("configmaps", "pg-ca"): {}}}, "fail", "postgresql.ca", "ca.pem"),
     (
@@ -113,6 +114,8 @@ WANTED: list[tuple[dict[str, Any], str, str, str]] = [
     ({"content__storageClass": "disk"}, "fail", "content.storageClass", "on one node"),
     ({"content__claim": "mine"}, "fail", "content.claim", "no claim mine"),
     ({"content__accessMode": "ReadWriteOnce"}, "warning", "content.accessMode", "on one node"),
+    ({"intake__clusterIP": ""}, "fail", "intake.clusterIP", "None is given"),
+    ({"dns__hosts": {"data.example": "10.0.9.9"}}, "fail", "dns.hosts", "10.0.9.9, and policies open 10.0.5.8/32"),
     ({"priorityClass": "low"}, "fail", "priorityClass", "no such class"),
     ({"url": "http://tre.example"}, "warning", "url", "in the clear"),
     ({"images__tag": "2.0", "images__pullPolicy": "Never"}, "fail", "images (hub)", "No node has it"),

@@ -106,10 +106,13 @@ def test_everything_is_gathered(cluster: Web, tmp_path: Path):
 
 
 def test_nothing_is_written(cluster: Web, tmp_path: Path):
-    """The only thing that is sent is sent as a dry run."""
-    Gatherer(Api.connect(kubeconfig(tmp_path, cluster.url)), installation(installed=True)).gather()
+    """What is sent is sent as a dry run."""
+    cluster.answers["POST", f"{HERE}/services"] = (422, {"message": "not in the valid range"})
+    seen = Gatherer(Api.connect(kubeconfig(tmp_path, cluster.url)), installation()).gather()
     sent = [(method, path) for method, path, _ in cluster.asked if method != "GET"]
-    assert sent == [("POST", f"{HERE}/pods?dryRun=All")]
+    assert sorted(set(sent)) == [("POST", f"{HERE}/{kind}?dryRun=All") for kind in ("pods", "services")]
+    assert all("valid range" in said for said in seen.addresses.values())
+    assert seen.addresses.keys() == {"10.96.0.77", "10.96.0.78"}
 
 
 def test_what_is_refused_is_noted_with_the_reason(cluster: Web, tmp_path: Path):

@@ -100,6 +100,11 @@ class Installation:
         made.check()
         return made
 
+    def addresses(self) -> dict[str, str]:
+        """{value: the address that it gives to a Service}."""
+        more = ("small.dataClusterIP",) if self.small else ()
+        return {value: str(self.at(value)) for value in ("intake.clusterIP", "dns.clusterIP", *more)}
+
     def cidrs(self) -> dict[str, str]:
         """What policies open, by the values' table."""
         tables = ("postgresql.state", "postgresql.data", "openbao", "oidc")
@@ -135,6 +140,10 @@ class Installation:
 
 def of_files(namespace: str, files: tuple[Path, ...], chart: Path = CHART) -> Installation:
     """The chart's values with each file's over them. Raises `InvalidInput` that names the file."""
+    if not chart.exists():
+        raise InvalidInput(
+            "The chart's own values are not here.", field="--values", hint="Run it from a checkout of the release."
+        )
     values: dict[str, Any] = {}
     for file in (chart / "values.yaml", *files):
         values = merged(values, _read(file))

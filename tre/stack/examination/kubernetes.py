@@ -25,6 +25,12 @@ from tre.stack.examination.seen import Cluster, Part
 LEAST_VERSION = (1, 30)
 ENFORCE = "pod-security.kubernetes.io/enforce"
 ADMINISTRATOR = "Ask as an administrator of the cluster."
+#: {value: the Service whose address it is}.
+SERVICES = {
+    "intake.clusterIP": "tre-intake",
+    "dns.clusterIP": "tre-dns",
+    "small.dataClusterIP": "tre-postgres-data",
+}
 #: What a node says while an image does not come.
 NOT_PULLED = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 
@@ -118,21 +124,33 @@ def _api_server(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
 
 def _addresses(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     """Of the Services whose address is given: each ours, or nobody's."""
-    given = {"intake.clusterIP": "tre-intake", "dns.clusterIP": "tre-dns"}
-    if wanted.small:
-        given["small.dataClusterIP"] = "tre-postgres-data"
-    for value, service in given.items():
-        name, address = f"address of {service}", wanted.at(value)
+    for value, address in wanted.addresses().items():
+        service = SERVICES[value]
+        name = f"address of {service}"
         if seen.services is None:
             yield unseen(name, value, seen, "services")
             continue
-        holder = seen.services.get(address, "")
-        if holder and holder != f"{wanted.namespace}/{service}":
+        holder = seen.services.get(address, "") if address else ""
+        if not address:
+            yield wrong(name, value, "None is given.", "Name a free address of the Services' range.")
+        elif holder and holder != f"{wanted.namespace}/{service}":
             yield wrong(name, value, f"{address} is {holder}'s.", "Name a free address of the Services' range.")
         elif wanted.installed and not holder:
             yield wrong(name, value, f"Nobody has {address}.", "helm upgrade makes the Service again.", Conflict)
+        elif refused := seen.addresses.get(address):
+            yield wrong(name, value, refused, "Name a free address of the Services' range.")
         else:
             yield right(name, value, f"{address}, {'ours' if holder else 'free'}")
+    yield from _data_address(wanted)
+
+
+def _data_address(wanted: Installation) -> Iterator[Finding]:
+    """What workspaces are told of the data server, and what their policy opens."""
+    host, cidr = wanted.at("postgresql.data.host"), wanted.at("postgresql.data.cidr")
+    told = wanted.at("dns.hosts").get(host)
+    if told and not wanted.small and not _inside(told, cidr):
+        found = f"Workspaces are told that {host} is {told}, and policies open {cidr} alone."
+        yield wrong("address of the data server", "dns.hosts", found, "Let postgresql.data.cidr hold that address.")
 
 
 def _held(wanted: Installation, seen: Cluster) -> Iterator[Finding]:

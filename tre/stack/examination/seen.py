@@ -1,7 +1,7 @@
 """What the API server shows of a cluster, as far as it matters here; gathered, not judged.
 
-Decides that a question that is refused is noted with the reason, and that nothing is written: the one object that is
-sent is sent as a dry run.
+Decides that a question that is refused is noted with the reason, and that nothing is written: what is sent is sent as a
+dry run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from tre.errors import NotFound, TreError
+from tre.errors import InvalidInput, NotFound, TreError
 from tre.stack.examination.installation import Installation
 from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.namespace import Object
@@ -53,6 +53,8 @@ class Cluster:
     claims: Mapping[str, Claim] | None = None
     quotas: Mapping[str, Mapping[str, tuple[str, str]]] | None = None
     services: Mapping[str, str] | None = None
+    #: {address that a value gives to a Service: why the API server would not take it, "" where it would}.
+    addresses: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[tuple[str, int], ...] | None = None
     nodes: tuple[str, ...] | None = None
     images: frozenset[str] | None = None
@@ -83,6 +85,7 @@ class Gatherer:
             claims=self._try("claims", self._claims),
             quotas=self._try("quotas", self._quotas),
             services=self._try("services", self._services),
+            addresses=self._addresses() if not self.wanted.installed else {},
             endpoints=self._try("endpoints", self._endpoints),
             nodes=None if nodes is None else tuple(one["metadata"]["name"] for one in nodes if _is(one, "Ready")),
             images=None if nodes is None else frozenset(name for one in nodes for name in _images(one)),
@@ -162,6 +165,27 @@ class Gatherer:
             one["spec"].get("clusterIP", ""): f"{one['metadata']['namespace']}/{one['metadata']['name']}"
             for one in self._list("/api/v1/services")
         }
+
+    def _addresses(self) -> dict[str, str]:
+        """It knows its own range, and who has what in it."""
+        return {address: self._taken(address) for address in self.wanted.addresses().values() if address}
+
+    def _taken(self, address: str) -> str:
+        ports = [{"port": 80, "protocol": "TCP"}]
+        made = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"generateName": "tre-doctor-"},
+            "spec": {"clusterIP": address, "ports": ports},
+        }
+        try:
+            self.api.ask("POST", self._inside("services"), {"dryRun": "All"}, made)
+        except InvalidInput as error:
+            return error.message
+        except TreError:
+            # That the namespace or a right is missing is said elsewhere.
+            return ""
+        return ""
 
     def _endpoints(self) -> tuple[tuple[str, int], ...]:
         """Where the API server itself answers."""

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tre.credentials.files import write_secret
-from tre.errors import TreError
+from tre.errors import InvalidInput, TreError
 from tre.settings import OnCluster, Settings
 from tre.settings.identity import SECRET_FILE
 from tre.stack.examination import kubernetes, servers, storage
@@ -30,6 +30,10 @@ TOKEN_SECONDS = 600
 def examine_from_here(settings: Settings, namespace: str, files: tuple[Path, ...]) -> list[Finding]:
     """In a pod of ours, else by the kubeconfig (KUBECONFIG, ~/.kube/config), else as the pod that this is."""
     if settings.cluster:
+        if files:
+            raise InvalidInput(
+                "In a pod of ours its own servers are looked at.", field="--values", hint="Leave it out."
+            )
         return examine_pod(settings)
     named = os.environ.get("KUBECONFIG", "")
     inside = not named and "KUBERNETES_SERVICE_HOST" in os.environ
@@ -85,7 +89,8 @@ def settings_of(api: Api, wanted: Installation, seen: Cluster, folder: Path) -> 
         openbao=wanted.secrets_server(ca["openbao.ca"], token),
         identity_provider=provider,
     )
-    settings = Settings(folder, folder, cluster=cluster, identity_provider=provider)
+    # No socket is made, so the run folder need not be there.
+    settings = Settings(folder, Path("/run/tre"), cluster=cluster, identity_provider=provider)
     for key, value in (seen.held.get(("secrets", wanted.at("postgresql.logins"))) or {}).items():
         write_secret(settings.secret_file(key), base64.b64decode(value))
     if provider:
