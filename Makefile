@@ -14,6 +14,9 @@ ORDINARY := $(BIN)/python -m tre.stack.ordinary --
 # What root becomes can only be tried by root.
 AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovider tests/stack/test_ordinary.py
 
+# What the whole suite must have taken of the branches of rules and services.
+COVERED := $(BIN)/python -m tests.covered
+
 # As root, who made the cluster; then what needs servers of ours, as an ordinary user.
 CLUSTER_TESTS = $(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster --ignore tests/cluster/projects && \
 	TRE_TEST_KUBECONFIG="$$(cat "$${KUBECONFIG:-$$($(BIN)/python -m tests.cluster.machine.place)}")" \
@@ -54,13 +57,16 @@ up: install ## the platform with the demo's people and data; Ctrl-C stops it
 	@$(BIN)/tre up --demo
 
 test: install $(IDENTITIES)/.installed ## the whole suite on real parts
-	@rm -f build/suite-passed
-	@$(ORDINARY) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder && touch build/suite-passed
+	@rm -rf build/suite-passed build/coverage
+	@TRE_COVERAGE=build/coverage $(ORDINARY) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder && touch build/suite-passed
 	@$(AS_ROOT)
+	@$(COVERED)
 
 test-failed: install $(IDENTITIES)/.installed ## only what failed last time
-	@test -e build/suite-passed || $(ORDINARY) $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	@test -e build/suite-passed || \
+		TRE_COVERAGE=build/coverage $(ORDINARY) $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 	@$(AS_ROOT)
+	@$(COVERED)
 
 test-long: install $(IDENTITIES)/.installed ## the same with fuzzing, killing and filling at their full counts
 	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q

@@ -5,9 +5,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import covered
+
+measured = covered.begun()
+
 # No timed assertions, and nothing written into the checkout.
 settings.register_profile("tre", database=None, deadline=None)
 settings.load_profile("tre")
+
+
+def pytest_unconfigure() -> None:
+    if measured:
+        measured.stop()
+        measured.save()
+
 
 CLUSTER = Path(__file__).parent / "cluster"
 

@@ -39,7 +39,7 @@ class Api:
 
     def token(self, username: str, scope: str = "all") -> str:
         if (username, scope) not in self.tokens:
-            who = SignedIn(username, username, frozenset())
+            who = SignedIn(username, username, frozenset(), self.desk.people.session_round(username))
             self.tokens[username, scope] = issue_token(self.platform.db, who, scope=scope, via="cli")[0]
         return self.tokens[username, scope]
 

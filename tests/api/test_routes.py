@@ -12,7 +12,7 @@ from tre.api.auth import Client
 from tre.people import service as people
 from tre.people.signin import SignedIn, issue_token
 
-BOB = SignedIn("bob", "Bob", frozenset())
+BOB = SignedIn("bob", "Bob", frozenset(), 0)
 # The only thing that a token for reading may do besides: end itself.
 LEAVING = ("POST", "/sign-out")
 

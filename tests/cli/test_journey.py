@@ -11,6 +11,7 @@ from tests.cli.conftest import Live, Ran, Run
 from tests.fixtures.people import Projects
 from tre.people import terminal
 from tre.people.model import Role
+from tre.people.signin import SignedIn, issue_token
 
 
 @pytest.fixture
@@ -69,7 +70,9 @@ def test_a_browser_says_yes_to_a_terminal(
         if len(asked) == 2:
             code = re.search(r"[A-Z]{4}-[A-Z]{4}", asked[0])
             assert code
-            terminal.approve(live.people.db, live.people.actor("zoe"), code=code[0])
+            zoe = SignedIn("zoe", "Zoe", frozenset(), live.people.session_round("zoe"))
+            token, _ = issue_token(live.people.db, zoe, scope="all", via="web")
+            terminal.approve(live.people.db, live.people.actor("zoe"), token=token, code=code[0])
 
     monkeypatch.setattr("tre.cli.login.time.sleep", meanwhile)
     ran = tre("login", "--url", live.url, "--browser", "--json")

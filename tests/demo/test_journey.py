@@ -3,14 +3,22 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from click.testing import CliRunner
+
+from tre.cli.demo import demo
+from tre.demo import journey
+from tre.demo.journey import Step
+from tre.demo.stage import Unexpected
 
 STEPS = 27
 
@@ -29,6 +37,58 @@ def test_the_whole_journey(tmp_path: Path) -> None:
     assert len(found["steps"]) >= STEPS
     assert all(step["evidence"] and step["seconds"] >= 0 for step in found["steps"])
     assert left == []
+    for name, outcome in told(done.stdout, [step["name"] for step in found["steps"]]).items():
+        assert outcome == "ok", name
+        assert re.search(rf"^ok +[0-9.]+ s +{re.escape(name)}", done.stderr, re.MULTILINE), "while it runs"
+
+
+def told(table: str, names: list[str]) -> dict[str, str]:
+    """Step → outcome, as the table at the end has them; a name may go over lines."""
+    head, *lines = table.splitlines()
+    starts = [head.index(title) for title in ("step", "outcome", "seconds", "evidence")]
+    assert sorted(starts) == starts
+    found, name, outcome = {}, "", ""
+    for line in lines:
+        name = f"{name} {line[: starts[1]].strip()}".strip()
+        outcome = outcome or line[starts[1] : starts[2]].strip()
+        if name in names:
+            found[name], name, outcome = outcome, "", ""
+    assert list(found) == names, table
+    return found
+
+
+def test_a_step_that_fails_ends_the_journey_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played: list[str] = []
+
+    def step(name: str, problem: Exception | None = None) -> Step:
+        def run() -> str:
+            played.append(name)
+            if problem:
+                raise problem
+            return "seen"
+
+        return name, run
+
+    @contextlib.contextmanager
+    def nothing(*_: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(url="", settings=SimpleNamespace(state=""))
+
+    monkeypatch.setattr(journey, "temporary_stage", nothing)
+    monkeypatch.setattr(journey, "running_platform", nothing)
+    monkeypatch.setattr(
+        journey, "steps", lambda _: [step("one"), step("two", Unexpected("a wall is open")), step("three")]
+    )
+    report = tmp_path / "steps.json"
+    # What root becomes before the journey has its own tests.
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    ran = CliRunner().invoke(demo, ["--json", str(report)])
+    assert (ran.exit_code, played) == (1, ["one", "two"])
+    found = json.loads(report.read_text())
+    assert not found["ok"]
+    assert [(one["ok"], one["problem"]) for one in found["steps"]] == [
+        *[(True, ""), (True, ""), (False, "a wall is open"), (True, "")]
+    ]
+    assert "FAILED" in ran.output
 
 
 def processes_of(folder: str) -> Iterator[list[str]]:

@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 from tests.demo.conftest import Living
 from tests.stack.toys import part_of, wait_until
+from tre.demo.machine import OneMachine
 from tre.demo.stage import Stage, running_platform
 
 pytestmark = pytest.mark.timeout(600)
@@ -50,14 +54,35 @@ def test_a_part_that_is_silent_is_no_wall(stage: Stage) -> None:
     assert "tre doctor" in done.stderr
 
 
-def test_alone_it_gets_a_neighbour_of_nobody(stage: Stage) -> None:
-    """Otto's workspace ends: rhea's is verified beside one that is gone afterwards."""
-    workspaces = live(stage)
-    stage.tre("ada", "workspace", "stop", workspaces["otto"], "--reason", "Lunch.")
+def test_a_lost_precondition_ends_a_workspace_within_ten_seconds(stage: Stage) -> None:
+    """Otto's training ends: every process of his workspace is gone, and the login of its database."""
+    mine = live(stage)["otto"]
+    machine, login = OneMachine(stage), "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'w\\_%'"
+    with psycopg.connect(stage.settings.data_conninfo("tre_admin"), autocommit=True) as db:
+        before = db.execute(login).fetchone()
+        assert machine.hold(mine) > 3
+        yesterday = str(date.today() - timedelta(days=1))
+        stage.tre("ada", "person", "end-standing", "otto", "training", "--on", yesterday)
+        start = time.monotonic()
+        assert machine.left(seconds=10) == []
+        wait_until(lambda: db.execute(login).fetchone() != before, 10 - (time.monotonic() - start))
     wait_until(lambda: "otto" not in live(stage), 30)
+    shown = stage.tre("ada", "workspace", "show", mine)
+    assert (shown["state"], shown["credential"]) == ("stopped", "revoked")
+    assert "training" in shown["reason"]
+
+
+def test_alone_it_gets_a_neighbour_of_nobody(stage: Stage) -> None:
+    """Otto's workspace has ended: rhea's is verified beside one that is gone afterwards."""
+    workspaces = live(stage)
+    assert "otto" not in workspaces
     done = verify(stage, workspaces["rhea"], "--json")
     report = json.loads(done.stdout)
     assert done.returncode == 0, [probe for probe in report["probes"] if probe["verdict"] != "refused"]
+    assert {probe["verdict"] for probe in report["probes"]} == {"refused"}
+    assert len({probe["name"] for probe in report["probes"]}) >= 35
+    told = [re.match(r"(\d+) spellings", probe["detail"]) for probe in report["probes"] if probe["wall"] == "guard"]
+    assert sum(int(found[1]) for found in told if found) >= 10_000
     inside = {probe["workspace_id"] for probe in report["probes"]}
     (stranger,) = {one for one in inside - {workspaces["rhea"]} if f"intake of {one}" in report["left_out"]}
     assert stranger.startswith("probe-")

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.door.hostile import HostileServer, Open, RawBrowser
 from tests.door.parts import GuardHouse, bare_jupyter, door_settings, route_for
 from tests.door.platform import Platform, new_platform
 from tests.door.stand_in import InternalApi, StandInHub
@@ -81,6 +82,41 @@ def front(house: GuardHouse, jupyter: Path):
         client.route = route
         (jupyter / "home" / "a.txt").write_text("hello")
         yield client
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileServer]:
+    """Where the workspace's Jupyter server should be."""
+    found = HostileServer(tmp_path_factory.mktemp("h"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def knock(house: GuardHouse, server: HostileServer) -> Iterator[Open]:
+    """Opens connections to the guard as the owner's browser, with a route of its own or the server's."""
+    opened: list[RawBrowser] = []
+
+    def new(route: dict | None = None, buffer: int = 0, **headers: str) -> RawBrowser:
+        route = route or route_for(server.folder)
+        if house.routes.get(route["workspace_id"]) != route:
+            house.add_route(route)
+        headers = house.browser(route) | headers
+        opened.append(RawBrowser(house.places.guard_port, route["base_url"], headers, buffer))
+        return opened[-1]
+
+    yield new
+    for browser in opened:
+        browser.socket.close()
+
+
+@pytest.fixture
+def browse(knock: Open, server: HostileServer) -> Open:
+    """The same, once the Hub and the control plane were asked."""
+    first = knock()
+    assert first.send(first.head("api/contents/warm")).answer()[0] == 200
+    server.heads.clear()
+    return knock
 
 
 @pytest.fixture

@@ -66,6 +66,9 @@ class HostileServer:
                     connection.sendall(act)
 
 
+Open = Callable[..., "RawBrowser"]
+
+
 class RawBrowser:
     """Bytes to the guard and from it."""
 

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 import httpx
 
+from tests.door.intake_house import PEM, good
 from tests.door.parts import ROOT, Process, accepts, door_settings, is_free, wait_for
 from tests.door.stand_in import InternalApi
 from tre.door.places import Places
@@ -48,6 +49,7 @@ class Platform:
         url_file = self.places.hub_database_url
         url_file.touch(mode=0o600)
         url_file.write_text(f"sqlite:///{database}")
+        self.places.intake_public_key.write_bytes(PEM)
         self.api.plans = self.plan
         self.api.start()
         self.start_one("traefik")
@@ -120,7 +122,7 @@ class Platform:
             base_url=f"/user/{username}/{project}/",
             intake_socket=str(self.settings.intake_sockets / workspace_id / "intake.sock"),
             jupyter_token=secrets.token_urlsafe(32),
-            secrets={"intake.token": "none"},
+            secrets={"intake.token": good(workspace_id)},
         )
         self.plans.append(json.loads(plan.to_json()))
         return self.plans[-1]

@@ -60,6 +60,8 @@ class InternalApi:
         self.people: dict[str, dict[str, Any]] = {}
         self.passwords: dict[str, tuple[str, str]] = {}
         self.plans: Callable[[str, str], dict[str, Any]] = lambda username, project: {}
+        #: Who was let in in another round than that of now.
+        self.judged: dict[str, int] = {}
         self.refuse_start: dict[str, str] = {}
         self.requests: dict[str, dict[str, Any]] = {}
         self.refuse_submit = ""
@@ -116,7 +118,9 @@ class InternalApi:
         if known != (body["password"], body["totp"]):
             return refused(401, "unauthenticated", "The name, the password or the code is wrong.")
         person = self.people[body["username"]]
-        answer = {"username": body["username"], "name": body["username"].title(), "roles": person["roles"]}
+        round = self.judged.get(body["username"], person["session_round"])
+        told = {"username": body["username"], "name": body["username"].title(), "roles": person["roles"]}
+        answer = {**told, "session_round": round}
         return web.json_response(answer)
 
     def _traffic(self, workspace: str, body: dict[str, int]) -> web.Response:
@@ -137,7 +141,8 @@ class InternalApi:
             return refused(403, "gate_closed", self.refuse_submit)
         request = {"id": f"r{len(self.requests) + 1}", "workspace": workspace, **body}
         self.requests[request["id"]] = request
-        return web.json_response(request, status=201)
+        told = {"request": request["id"], "version": 1, "state": "submitted", "url": f"/tre/requests/{request['id']}"}
+        return web.json_response(request | told, status=201)
 
 
 class StandInHub:

@@ -2,33 +2,22 @@
 
 import contextlib
 import json
-import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser as RealBrowser
+from playwright.sync_api import Page
 
 from tests.door.parts import ROOT
 from tests.door.platform import CODE, PASSWORD, Platform
+from tests.web.browser import chromium, needs_chromium
 
-CHROMIUM = Path(os.environ.get("TRE_CHROMIUM", "/usr/bin/chromium"))
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SHOTS = ROOT / "build" / "screenshots"
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="NOT RUN: chromium is missing")
+pytestmark = needs_chromium
 
 
 class Listener:
@@ -94,16 +83,14 @@ class Browser:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
+def real() -> Iterator[RealBrowser]:
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture
-def browser(chromium, platform: Platform, request) -> Iterator[Browser]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 850}, accept_downloads=True)
+def browser(real: RealBrowser, platform: Platform, request) -> Iterator[Browser]:
+    context = real.new_context(viewport={"width": 1280, "height": 850}, accept_downloads=True)
     context.set_default_timeout(30_000)
     found = Browser(context.new_page(), platform)
     yield found
@@ -182,6 +169,29 @@ def test_lab_and_a_cell(browser: Browser):
     assert csp_complaints(browser) == []
     assert browser.refused == []
     assert [line for line in browser.console if line.startswith(("error", "pageerror"))] == []
+
+
+SUBMIT = """
+import release
+open("costs.csv", "w").write("plan,n\\nfree,30\\n")
+receipt = release.submit("costs.csv", title="Costs by plan", context="Table 1.", controls="Threshold 10.")
+print("taken in as", receipt.request)
+"""
+
+
+def test_an_output_is_submitted_from_a_cell(browser: Browser):
+    browser.sign_in("alice")
+    browser.open_lab("Heart")
+    open_notebook(browser, "submit", SUBMIT)
+    run_cell(browser, 0)
+    said = browser.page.locator(".jp-OutputArea-output").get_by_text("taken in as")
+    run_again_until(browser, 0, lambda: shown(said))
+    browser.shot("4-submitted")
+    request = browser.platform.api.requests[said.first.inner_text().split()[-1]]
+    (file,) = request["files"]
+    assert (request["title"], file["name"], file["size"]) == ("Costs by plan", "costs.csv", 16)
+    stored = browser.platform.settings.content / file["sha256"][:2] / file["sha256"]
+    assert stored.read_bytes() == b"plan,n\nfree,30\n"
 
 
 def test_downloads_are_refused(browser: Browser):

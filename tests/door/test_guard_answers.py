@@ -4,50 +4,23 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict
 
 import psutil
 import pytest
 
-from tests.door.hostile import OK, HostileServer, RawBrowser
+from tests.door.hostile import OK, HostileServer, Open, RawBrowser
 from tests.door.parts import GuardHouse, route_for, wait_for
 from tre.door.guard.headers import api_headers
 from tre.door.guard.upstream import Connection, UpstreamLost
 from tre.workspaces.plan import DoorLimits
 
 MB = 1_000_000
-Open = Callable[..., RawBrowser]
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileServer]:
-    found = HostileServer(tmp_path_factory.mktemp("h"))
-    yield found
-    found.close()
 
 
 def route_to(workspace: HostileServer, **changes) -> dict:
     return route_for(workspace.folder, **changes)
-
-
-@pytest.fixture
-def browse(house: GuardHouse, server: HostileServer) -> Iterator[Open]:
-    opened: list[RawBrowser] = []
-
-    def new(route: dict | None = None, buffer: int = 0) -> RawBrowser:
-        route = route or route_to(server)
-        if house.routes.get(route["workspace_id"]) != route:
-            house.add_route(route)
-        opened.append(RawBrowser(house.places.guard_port, route["base_url"], house.browser(route), buffer))
-        return opened[-1]
-
-    first = new()
-    assert first.send(first.head("api/contents/warm")).answer()[0] == 200
-    server.heads.clear()
-    yield new
-    for browser in opened:
-        browser.socket.close()
 
 
 def get(browser: RawBrowser, name: str) -> tuple[int, dict[str, str], bytes]:

@@ -2,43 +2,16 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 import pytest
 
-from tests.door.hostile import OK, HostileServer, RawBrowser
+from tests.door.hostile import OK, Open, RawBrowser
 from tests.door.parts import GuardHouse, route_for, wait_for
 from tests.door.stand_in import owner_model
 from tre.workspaces.plan import DoorLimits
 
 POLICY = "default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'; sandbox"
-Open = Callable[..., RawBrowser]
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileServer]:
-    found = HostileServer(tmp_path_factory.mktemp("h"))
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def browse(house: GuardHouse, server: HostileServer) -> Iterator[Open]:
-    route = route_for(server.folder)
-    house.add_route(route)
-    opened: list[RawBrowser] = []
-
-    def new(buffer: int = 0) -> RawBrowser:
-        opened.append(RawBrowser(house.places.guard_port, route["base_url"], house.browser(route), buffer))
-        return opened[-1]
-
-    first = new()  # the Hub and the control plane are asked once, before a test looks closely
-    assert first.send(first.head("api/contents/warm")).answer()[0] == 200
-    server.heads.clear()
-    yield new
-    for browser in opened:
-        browser.socket.close()
 
 
 SMUGGLED = b"GET /user/alice/heart/api/contents/smuggled HTTP/1.1\r\n"

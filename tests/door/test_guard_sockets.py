@@ -4,12 +4,13 @@ import base64
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from tests.door.hostile import HostileServer, RawBrowser
-from tests.door.parts import GuardHouse, route_for, wait_for
+from tests.door.hostile import Open, RawBrowser
+from tests.door.parts import GuardHouse, wait_for
 from tests.door.test_frames import frame
 
 KEY = base64.b64encode(b"0123456789abcdef")
@@ -17,30 +18,11 @@ ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85
 PATH = "api/kernels/00000000-0000-0000-0000-000000000000/channels"
 UPGRADE = b"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
 SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: x\r\n"
-Open = Callable[[], RawBrowser]
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostileServer]:
-    found = HostileServer(tmp_path_factory.mktemp("h"))
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def browse(house: GuardHouse, server: HostileServer) -> Iterator[Open]:
-    route = route_for(server.folder)
-    house.add_route(route)
-    headers = house.browser(route) | {"Origin": house.places.guard_url}
-    opened: list[RawBrowser] = []
-
-    def new() -> RawBrowser:
-        opened.append(RawBrowser(house.places.guard_port, route["base_url"], headers))
-        return opened[-1]
-
-    yield new
-    for browser in opened:
-        browser.socket.close()
+def browse(knock: Open, house: GuardHouse) -> Open:
+    return partial(knock, Origin=house.places.guard_url)
 
 
 def shake(browser: RawBrowser, more: bytes = b"", behind: bytes = b"") -> tuple[int, dict[str, str], bytes]:

@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from tests.door.conftest import LONG
 from tests.door.parts import wait_for
 from tests.door.platform import PASSWORD, Person, Platform, hidden
-from tre.door.hub import SERVER_SCOPES, USER_SCOPES, hub_settings
+from tre.door.hub import SERVER_SCOPES, USER_SCOPES, WEB_CLIENT_ID, WEB_REDIRECT, hub_settings
+from tre.door.internal_api import read_secret
 from tre.door.places import Places
 from tre.door.proxy import HEADERS, rules, traefik_static
 from tre.settings import Settings
@@ -156,6 +158,57 @@ def test_what_was_signed_in_before_a_new_round_ends_everywhere_and_the_workspace
     assert "Running" in after.http.get("/hub/home").text
     assert before.http.get("/hub/home").url.path == "/hub/login"
     after.stop("heart")
+    # The Hub's own way of sending people back to its sign-in page is no error of ours.
+    log = (platform.settings.state / "hub.log").read_text(errors="replace")
+    assert [line for line in log.splitlines() if "Traceback" in line or "AttributeError" in line] == []
+
+
+def code_for_the_pages(person: Person) -> str:
+    """What the Hub gives a signed-in browser on the way to the pages; it never arrives there."""
+    question = {"client_id": WEB_CLIENT_ID, "redirect_uri": WEB_REDIRECT, "response_type": "code", "state": "x"}
+    answer = person.http.get("/hub/api/oauth2/authorize", params=question, follow_redirects=False)
+    assert answer.status_code == 302, answer.text
+    return parse_qs(urlsplit(answer.headers["location"]).query)["code"][0]
+
+
+def session_for(platform: Platform, code: str) -> dict | int:
+    """What the pages learn of the code; a status where they learn nothing."""
+    secret = read_secret(platform.places.secret("tre-web.secret"))
+    form = {"client_id": WEB_CLIENT_ID, "client_secret": secret, "grant_type": "authorization_code", "code": code}
+    answer = httpx.post(f"{platform.places.hub_api_url}/oauth2/token", data={**form, "redirect_uri": WEB_REDIRECT})
+    if answer.status_code != 200:
+        return answer.status_code
+    bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    asked = httpx.get(f"{platform.places.hub_api_url}/session", headers=bearer)
+    return asked.json() if asked.status_code == 200 else asked.status_code
+
+
+def test_a_code_from_before_a_new_round_opens_nothing_in_it(platform: Platform):
+    """Whoever had a stolen session has its codes ready: neither at once nor after the owner signed in again do they
+    count.
+    """
+    platform.add_person("edda", "heart")
+    thief = Person(platform, "edda")
+    thief.sign_in()
+    assert session_for(platform, code_for_the_pages(thief)) == {"kind": "user", "name": "edda", "session_round": 0}
+    early, late = code_for_the_pages(thief), code_for_the_pages(thief)
+    platform.api.people["edda"]["session_round"] = 1
+    assert session_for(platform, early) == 403
+    owner = Person(platform, "edda")
+    owner.sign_in()
+    assert session_for(platform, late) == 400
+    assert session_for(platform, code_for_the_pages(owner)) == {"kind": "user", "name": "edda", "session_round": 1}
+
+
+def test_who_was_let_in_just_before_a_new_round_is_not_in_it(platform: Platform):
+    platform.add_person("finn", "heart")
+    platform.api.people["finn"]["session_round"] = 1
+    platform.api.judged["finn"] = 0
+    late = Person(platform, "finn")
+    assert "was ended meanwhile" in late.sign_in().text
+    assert late.http.get("/hub/home").url.path == "/hub/login"
+    del platform.api.judged["finn"]
+    assert "Your workspaces" in late.sign_in().text
 
 
 def test_the_hub_may_die(platform: Platform, alice: Person):

@@ -33,7 +33,7 @@ class Edge:
     platform: Platform
 
     def token(self, who: str) -> str:
-        return issue_token(self.house.db, SignedIn(who, who, frozenset(PEOPLE[who])), scope="all", via="cli")[0]
+        return issue_token(self.house.db, SignedIn(who, who, frozenset(PEOPLE[who]), 0), scope="all", via="cli")[0]
 
     def client(self, who: str) -> TestClient:
         headers = {"Authorization": f"Bearer {self.token(who)}"}

@@ -52,7 +52,7 @@ def events(people: People) -> list[tuple[str, str, str, str]]:
 
 
 def token_of(people: People, username: str = "bob") -> str:
-    who = signin.SignedIn(username, username.title(), frozenset())
+    who = signin.SignedIn(username, username.title(), frozenset(), people.session_round(username))
     return issue_token(people.db, who, scope="all", via="web")[0]
 
 

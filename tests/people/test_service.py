@@ -205,7 +205,7 @@ def test_a_standing_cannot_expire_before_it_was_awarded(people: People):
 
 def test_an_ended_account_ends_its_tokens_and_keeps_earlier_moments(people: People):
     bob = people.add("bob")
-    who = SignedIn("bob", "Bob", frozenset())
+    who = SignedIn("bob", "Bob", frozenset(), 0)
     tokens = [issue_token(people.db, who, scope=scope, via="cli")[0] for scope in ("all", "read")]
     assert actor_of_token(people.db, tokens[1], writes=False) == bob
     ended = people.clock.advance(minutes=5)

@@ -40,7 +40,7 @@ def failures(people: People, username: str = "bob") -> int:
 
 
 def test_the_right_password_and_code_sign_in_and_are_audited(bob: People):
-    assert attempt(bob) == SignedIn("bob", "Bob", frozenset({"researcher"}))
+    assert attempt(bob) == SignedIn("bob", "Bob", frozenset({"researcher"}), 0)
     assert failures(bob) == 0
     with bob.db.read() as session:
         last = session.scalars(select(AuditEvent).order_by(AuditEvent.seq.desc())).first()

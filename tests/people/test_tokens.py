@@ -1,6 +1,7 @@
 """Tokens: scope, expiry, revocation, and the roles of today."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,11 @@ from tests.fixtures.people import People
 from tre.audit.model import AuditEvent
 from tre.errors import Forbidden, NotFound, TreError, Unauthenticated
 from tre.people import service
-from tre.people.model import Role
+from tre.people.model import ApiToken, Role
+from tre.people.renewal import renew
 from tre.people.signin import TOKEN_LIFE, SignedIn, actor_of_token, issue_token, revoke_token, revoke_tokens
 
-BOB = SignedIn("bob", "Bob", frozenset({"researcher"}))
+BOB = SignedIn("bob", "Bob", frozenset({"researcher"}), 0)
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_nobody_revokes_anothers_token(people: People, token: str):
 @pytest.mark.parametrize("who", ["bob", "ada"])
 def test_every_token_of_a_person_ends_at_once_and_nobody_elses(people: People, token: str, who: str):
     people.add("eve", Role.researcher)
-    theirs, _ = issue_token(people.db, SignedIn("eve", "Eve", frozenset()), scope="all", via="cli")
+    theirs, _ = issue_token(people.db, SignedIn("eve", "Eve", frozenset(), 0), scope="all", via="cli")
     lost, _ = issue_token(people.db, BOB, scope="read", via="web")
     issue_token(people.db, BOB, scope="all", via="cli", life=timedelta(seconds=-1))
     assert revoke_tokens(people.db, people.actor(who), username="bob") == 2
@@ -118,16 +120,55 @@ def test_roles_given_and_taken_act_at_once(people: People, token: str):
     assert actor_of_token(people.db, token, writes=True).roles == frozenset()
 
 
-def test_an_account_that_ends_between_sign_in_and_token_gets_a_token_for_nothing(people: People, token: str):
+def sign_out(people: People) -> None:
+    revoke_tokens(people.db, people.admin, username="bob")
+
+
+def end(people: People) -> None:
     service.end_account(people.db, people.admin, username="bob", reason="Left.")
-    late, _ = issue_token(people.db, BOB, scope="all", via="cli")
+
+
+def renew_it(people: People) -> None:
+    renew(
+        people.db, people.sealer, people.admin, username="bob", password="a new horse, another battery", reason="Lost."
+    )
+
+
+def living(people: People) -> list[ApiToken]:
+    with people.db.read() as session:
+        return list(session.scalars(select(ApiToken).where(ApiToken.revoked_at.is_(None))))
+
+
+@pytest.mark.parametrize("ending", [sign_out, end, renew_it])
+def test_who_was_let_in_before_everything_ended_gets_no_token_after_it(
+    people: People, token: str, ending: Callable[[People], None]
+):
+    """Judging somebody and making their token are two moments; what ends them in between ends both."""
+    ending(people)
     with pytest.raises(Unauthenticated):
-        actor_of_token(people.db, late, writes=False)
+        issue_token(people.db, BOB, scope="all", via="cli")
+    assert living(people) == []
+    with people.db.read() as session:
+        last = session.scalars(select(AuditEvent).order_by(AuditEvent.seq.desc())).first()
+        assert last is not None
+        assert (last.actor, last.action, last.outcome) == ("bob", "token.issue", "refused")
+
+
+def test_a_token_that_is_made_while_everything_ends_does_not_outlive_it(
+    people: People, token: str, at_once: Callable[..., list[object]]
+):
+    """Whoever is first: either there was a token and it ended, or there was none."""
+    for number in range(10):
+        who = replace(BOB, session_round=number)
+        made = lambda who=who: issue_token(people.db, who, scope="all", via="web")  # noqa: E731
+        results = at_once(made, made, lambda: sign_out(people), made, made)
+        assert all(isinstance(result, tuple | Unauthenticated | None) for result in results), results
+        assert living(people) == []
 
 
 def test_a_token_for_nobody_is_refused(people: People):
     with pytest.raises(NotFound):
-        issue_token(people.db, SignedIn("ghost", "", frozenset()), scope="all", via="cli")
+        issue_token(people.db, SignedIn("ghost", "", frozenset(), 0), scope="all", via="cli")
 
 
 def test_revoking_while_using_ends_in_refusal(people: People, token: str, at_once: Callable[..., list[object]]):

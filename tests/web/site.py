@@ -97,7 +97,7 @@ class Site:
 
     def token(self, username: str, **options: Any) -> str:
         person = self.people.actor(username)
-        who = SignedIn(username, username.title(), person.roles)
+        who = SignedIn(username, username.title(), person.roles, self.people.session_round(username))
         return issue_token(self.platform.db, who, **{"scope": "all", "via": "web"} | options)[0]
 
     def visitor(self, username: str = "") -> "Visitor":

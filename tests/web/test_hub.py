@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from tre.errors import Broken, Unauthenticated, Unavailable
-from tre.web.hub import Attempt, Hub, authorize_address, new_attempt
+from tre.web.hub import Attempt, Hub, HubSession, authorize_address, new_attempt
 
 
 class Liar:
@@ -44,7 +44,7 @@ class Liar:
         def spelled(value: object) -> bytes:
             return value if isinstance(value, bytes) else json.dumps(value).encode()
 
-        self.answers = {"/hub/api/oauth2/token": (status, spelled(token)), "/hub/api/user": (200, spelled(user))}
+        self.answers = {"/hub/api/oauth2/token": (status, spelled(token)), "/hub/api/session": (200, spelled(user))}
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def hub(liar: Liar, tmp_path: Path) -> Hub:
 
 
 def test_the_exchange_is_the_one_of_the_standard(hub: Hub, liar: Liar):
-    liar.says({"access_token": "t"}, {"kind": "user", "name": "rita"})
-    assert hub.user_name("the code", "the verifier") == "rita"
+    liar.says({"access_token": "t"}, {"kind": "user", "name": "rita", "session_round": 3})
+    assert hub.session("the code", "the verifier") == HubSession("rita", 3)
     assert liar.sent == [
         (
             "/hub/api/oauth2/token",
@@ -79,7 +79,7 @@ def test_the_exchange_is_the_one_of_the_standard(hub: Hub, liar: Liar):
                 "redirect_uri": ["/tre/oauth_callback"],
             },
         ),
-        ("/hub/api/user", "Bearer t", {}),
+        ("/hub/api/session", "Bearer t", {}),
     ]
 
 
@@ -87,14 +87,18 @@ def test_the_exchange_is_the_one_of_the_standard(hub: Hub, liar: Liar):
     ("token", "user", "status"),
     [
         ({"error": "invalid_grant"}, None, 400),
-        ({"access_token": "t"}, {"kind": "user", "name": "rita"}, 302),
+        ({"access_token": "t"}, {"kind": "user", "name": "rita", "session_round": 0}, 302),
+        ({"access_token": "t"}, {"kind": "user", "name": "rita"}, 200),
+        ({"access_token": "t"}, {"kind": "user", "name": "rita", "session_round": "0"}, 200),
+        ({"access_token": "t"}, {"kind": "user", "name": "rita", "session_round": True}, 200),
+        ({"access_token": "t"}, {"kind": "user", "name": "rita", "session_round": None}, 200),
         ({}, None, 200),
         ([], None, 200),
         ({"access_token": ["t"]}, None, 200),
         ({"access_token": ""}, None, 200),
-        ({"access_token": "t"}, {"kind": "service", "name": "tre"}, 200),
-        ({"access_token": "t"}, {"kind": "user", "name": ["rita"]}, 200),
-        ({"access_token": "t"}, {"kind": "user"}, 200),
+        ({"access_token": "t"}, {"kind": "service", "name": "tre", "session_round": 0}, 200),
+        ({"access_token": "t"}, {"kind": "user", "name": ["rita"], "session_round": 0}, 200),
+        ({"access_token": "t"}, {"kind": "user", "session_round": 0}, 200),
         ({"access_token": "t"}, ["rita"], 200),
         ({"access_token": "t"}, None, 200),
     ],
@@ -102,25 +106,25 @@ def test_the_exchange_is_the_one_of_the_standard(hub: Hub, liar: Liar):
 def test_odd_answers_sign_nobody_in(hub: Hub, liar: Liar, token: object, user: object, status: int):
     liar.says(token, user, status)
     with pytest.raises(Unauthenticated) as refused:
-        hub.user_name("code", "verifier")
+        hub.session("code", "verifier")
     assert refused.value.error_code == "hub_refused"
 
 
 def test_a_hub_that_does_not_answer_is_unavailable(hub: Hub, liar: Liar):
     liar.says(b"<html>", None)
     with pytest.raises(Unavailable):
-        hub.user_name("code", "verifier")
+        hub.session("code", "verifier")
     with pytest.raises(Unavailable):
-        Hub("http://127.0.0.1:9/hub/api", hub.secret_file).user_name("code", "verifier")
+        Hub("http://127.0.0.1:9/hub/api", hub.secret_file).session("code", "verifier")
 
 
 def test_the_client_secret_is_read_from_a_private_file_only(hub: Hub):
     hub.secret_file.chmod(0o644)
     with pytest.raises(Broken):
-        hub.user_name("code", "verifier")
+        hub.session("code", "verifier")
     hub.secret_file.unlink()
     with pytest.raises(Unavailable):
-        hub.user_name("code", "verifier")
+        hub.session("code", "verifier")
 
 
 def test_the_address_is_the_one_of_the_standard_and_stays_on_the_host():

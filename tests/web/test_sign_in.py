@@ -17,7 +17,9 @@ from tre.api.app import internal_app
 from tre.door.places import Places
 from tre.people import service
 from tre.people.model import Role
+from tre.people.signin import revoke_tokens
 from tre.web.headers import ANSWER_HEADERS
+from tre.web.hub import Hub
 
 CALLBACK = "/tre/oauth_callback"
 
@@ -182,6 +184,34 @@ def test_nobody_without_an_active_account_gets_in(whole: Whole):
     service.end_account(whole.site.platform.db, whole.site.actors["ada"], username="rob", reason="left")
     refused = visitor.open(back)
     assert (refused.status, "This account has ended." in refused.words) == (403, True)
+
+
+@pytest.mark.parametrize("owner_is_back", [False, True])
+def test_a_callback_from_before_everything_ended_opens_no_session(whole: Whole, owner_is_back: bool):
+    """A thief keeps callbacks of a stolen session ready, and opens one when the owner has signed out everywhere."""
+    thief = whole.visitor()
+    back = whole.at_the_hub(thief, thief.open("/tre/sign-in"), "rob").headers["location"]
+    revoke_tokens(whole.site.platform.db, whole.site.actors["rob"], username="rob")
+    if owner_is_back:
+        whole.sign_in("rob")
+    refused = thief.open(back)
+    assert (refused.status, "tre-session" in thief.cookies) == (401, False)
+    assert "Signed in" not in thief.open("/tre/").words
+
+
+def test_what_ends_while_the_hub_answers_ends_this_too(whole: Whole, monkeypatch: pytest.MonkeyPatch):
+    visitor, asked = whole.visitor(), Hub.session
+
+    def then_everything_ends(*arguments: object) -> object:
+        answer = asked(*arguments)
+        revoke_tokens(whole.site.platform.db, whole.site.actors["rob"], username="rob")
+        return answer
+
+    monkeypatch.setattr(Hub, "session", then_everything_ends)
+    back = whole.at_the_hub(visitor, visitor.open("/tre/sign-in"), "rob").headers["location"]
+    refused = visitor.open(back)
+    assert (refused.status, "was ended meanwhile" in refused.words) == (401, True)
+    assert "tre-session" not in visitor.cookies
 
 
 def test_roles_come_from_our_database_at_every_request(whole: Whole):

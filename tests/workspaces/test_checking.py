@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workspaces.checks import ENDLESS, NOT_PLAIN, REACHING, READERS
 from tests.workspaces.conftest import processes_with
 from tre.errors import InvalidInput, LimitExceeded
 from tre.workspaces.sandbox.cgroups import handed_over
@@ -32,15 +33,7 @@ def test_it_reads_inputs_and_standard_input(table: Path) -> None:
     assert check("print(open('/input/table.csv').read(), input())", table) == b"a,b\n1,2\n from outside\n"
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "import duckdb; print(duckdb.sql(\"select a from '/input/table.csv'\").fetchall()[0][0])",
-        "import polars; print(polars.read_csv('/input/table.csv')['a'][0])",
-        "import pyarrow.csv as c; print(c.read_csv('/input/table.csv')['a'][0])",
-        "import PIL.Image, output_checks, tre.errors; print(1)",
-    ],
-)
+@pytest.mark.parametrize("code", READERS)
 def test_the_platforms_readers_work_in_it(table: Path, code: str) -> None:
     assert check(code, table) == b"1\n"
 
@@ -48,21 +41,13 @@ def test_the_platforms_readers_work_in_it(table: Path, code: str) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import socket; socket.socket()",
-        "import socket; socket.socketpair()",
+        *REACHING,
         "open('/input/table.csv', 'a')",
         "open('/opt/tre/lib/tre/errors.py', 'a')",
-        "open('/etc/passwd', 'a')",
-        "open('/new', 'w')",
         "import os; os.listdir('/root')",
         "import os; os.listdir('/home')",
         "import os; os.listdir('/var')",
-        "import os; os.setuid(0)",
         "import os; os.mknod('/work/x', 0o60600, 1)",
-        "import os; [os.fork() for _ in range(100)]",
-        "import ctypes; assert ctypes.CDLL(None).unshare(0x10000000) == 0",
-        "import resource; resource.setrlimit(resource.RLIMIT_DATA, (-1, -1))",
-        "open('/input/other.csv')",
     ],
 )
 def test_it_reaches_nothing(table: Path, code: str) -> None:
@@ -100,9 +85,7 @@ def test_its_working_folder_is_bounded(table: Path) -> None:
         check("open('/work/x', 'wb').write(bytes(300 << 20))", table)
 
 
-@pytest.mark.parametrize(
-    "code", ["while True: pass", "import time; time.sleep(600)", "import os; os.kill(os.getpid(), 19)"]
-)
+@pytest.mark.parametrize("code", ENDLESS)
 def test_time_is_bounded(table: Path, code: str) -> None:
     with pytest.raises(LimitExceeded) as refused:
         check(code, table, seconds=1.0)
@@ -122,7 +105,7 @@ def test_a_failure_says_its_last_line(table: Path) -> None:
         check("raise SystemExit('no such column')", table)
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "", ".hidden", "a\nb", "x" * 65])
+@pytest.mark.parametrize("name", NOT_PLAIN)
 def test_names_are_plain(table: Path, name: str) -> None:
     with pytest.raises(InvalidInput):
         run_checked(argv=["true"], files={name: table}, memory_bytes=1 << 28, seconds=5, output_bytes=10)

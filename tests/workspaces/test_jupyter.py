@@ -68,6 +68,13 @@ def test_what_researchers_need_works_under_the_filter(kernel: Kernel, code: str,
     assert kernel.run(code).splitlines()[-1] == expected
 
 
+def test_nothing_of_the_platform_is_in_it(kernel: Kernel) -> None:
+    there = "import importlib.util as u; print([n for n in {} if u.find_spec(n)])"
+    ours = ("tre", "jupyterhub", "sqlalchemy", "alembic", "fastapi", "hvac", "kubernetes", "oauthenticator")
+    assert kernel.run(there.format(ours)) == "[]"
+    assert kernel.run(there.format(("pandas", "output_checks", "release"))) == "['pandas', 'output_checks', 'release']"
+
+
 def test_what_the_server_refuses(served: Served) -> None:
     client = served[3]
     (Path(served[2].home) / "secret.txt").write_text("a result")

@@ -17,6 +17,7 @@ from tre.api.platform import Platform
 from tre.audit.work import record_refusal
 from tre.errors import Forbidden, Unauthenticated
 from tre.people import identities
+from tre.people.signin import SignedIn
 from tre.settings import IdentityProvider
 
 router = APIRouter(dependencies=[only(Client.hub)])
@@ -53,7 +54,12 @@ class Refused(Body):
 @router.post("/identities/sign-in")
 def sign_in(body: Named, platform: PlatformHere) -> dict[str, Any]:
     who = identities.sign_in(platform.db, **body.model_dump(), life=life_of(platform, body), via="web")
-    return {"username": who.username, "name": who.name, "roles": sorted(who.roles)}
+    return let_in(who)
+
+
+def let_in(who: SignedIn) -> dict[str, Any]:
+    """For the Hub, whose session belongs to the round in which the person was judged."""
+    return {"username": who.username, "name": who.name, "roles": sorted(who.roles), "session_round": who.session_round}
 
 
 @router.post("/identities/redeem")

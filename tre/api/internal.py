@@ -17,6 +17,7 @@ from pydantic import Field
 
 from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body, Line, Name
+from tre.api.identities import let_in
 from tre.api.platform import Platform
 from tre.audit import Actor
 from tre.data.sources import Places as DataPlaces
@@ -98,7 +99,7 @@ def renew(username: str, body: Renewal, platform: PlatformHere) -> dict[str, Any
 def sign_in(body: SignIn, platform: PlatformHere) -> dict[str, Any]:
     keep = platform.settings.local_accounts
     who = signin.sign_in(platform.db, platform.sealer, **body.model_dump(), via="web", local_accounts=keep)
-    return {"username": who.username, "name": who.name, "roles": sorted(who.roles)}
+    return let_in(who)
 
 
 @router.get("/people/{username}", dependencies=[only(Client.hub)])

@@ -28,18 +28,19 @@ print({"files": len(rand), "database": rows, "pseudonym": str(rand["record"].ilo
 LOAD = READ_FILES + LOAD_BOTH
 OTHER = READ_FILES + 'print({"pseudonym": str(rand["record"].iloc[0])})'
 ANALYSE = """
-import output_checks as oc, release, statsmodels.formula.api as smf
+import output_checks as oc, release
 import matplotlib; matplotlib.use("Agg"); import matplotlib.pyplot as plt
 health = {"rows": ["hlthp"], "columns": ["idp"], "unit": "record"}
 marriage = {"rows": ["race"], "columns": ["mar"], "unit": "participant"}
 oc.check(oc.TableSpec.from_dict(health), rand).suppress().write_csv("health.csv")
 pd.crosstab(rossi.race, rossi.mar).reset_index().melt("race", value_name="count").to_csv("marriage.csv", index=False)
-model = smf.ols("mdvis ~ idp + lncoins + hlthp + disea", rand).fit()
-means = rand.groupby("idp").mdvis.mean()
+model = oc.ols("mdvis ~ idp + lncoins + hlthp + disea", rand, unit="record")
+means = oc.pivot_table(rand, values="mdvis", index="idp", aggfunc="mean", unit="record")
 figure, axis = plt.subplots(figsize=(4, 3))
-axis.bar(["no deductible", "deductible"], means); axis.set_ylabel("mean visits")
+axis.bar(["no deductible", "deductible"], means["mdvis"]); axis.set_ylabel("mean visits")
 figure.tight_layout(); figure.savefig("visits.png", dpi=80)
-print({"r2": round(float(model.rsquared), 4), "n": int(model.nobs)})
+verdicts = [model.verdict.status, means.status]
+print({"r2": round(float(model.rsquared), 4), "n": int(model.nobs), "verdicts": verdicts})
 """
 SUBMIT = """
 tables = {
@@ -125,9 +126,11 @@ class Analysis:
         return f"{seen['files']} rows both ways; {shown}"
 
     def analyse(self) -> str:
-        """Counts, a regression and a figure in the notebook's kernel."""
+        """Counts, magnitudes and a regression, each with its verdict, and a figure in the notebook's kernel."""
         found = printed(self.kernels["rhea"].must(ANALYSE).text)
-        return f"regression on {found['n']} rows, R² {found['r2']}; two tables, one figure"
+        if found["verdicts"] != ["pass", "pass"]:
+            raise Unexpected(f"the regression or the means do not pass: {found}")
+        return f"regression on {found['n']} rows, R² {found['r2']}, means by plan; two tables of counts, one figure"
 
     def submit(self) -> str:
         """Pre-flight names the disclosive cell and the remedy; the researcher submits anyway."""

@@ -1,7 +1,7 @@
 """The people of the demonstration, their passwords and one-time codes.
 
 Decides who plays which part. A code is used once only, as the platform demands: `next_code` takes the earliest time
-step that is still allowed and unused, and waits when all three are used up.
+step that is allowed for long enough and unused, and waits when all are used up.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 import pyotp
 
 STEP_SECONDS = 30
-# How long a code may be under way on a busy machine: it must still be allowed when it arrives.
+# How long a code may be under way on a busy machine, or while a person types it: it must be allowed when it arrives.
 UNDER_WAY_SECONDS = 15
+TYPING_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Account:
     totp_secret: str = field(default="", repr=False)
     last_step: int = 0
 
-    def next_code(self) -> str:
-        step = max(int(time.time() + UNDER_WAY_SECONDS) // STEP_SECONDS - 1, self.last_step + 1)
+    def next_code(self, under_way: int = UNDER_WAY_SECONDS) -> str:
+        step = max(int(time.time() + under_way) // STEP_SECONDS - 1, self.last_step + 1)
         while step > int(time.time()) // STEP_SECONDS + 1:
             time.sleep(0.2)
         self.last_step = step

@@ -1,8 +1,8 @@
 """`tre up --demo`: a platform that stays, with the demonstration's people, data and two approved projects.
 
 Decides what is there on the first start, and how its people sign in: their passwords and authenticator secrets lie in a
-0600 file of the state folder, and `python -m tre.demo.resident NAME` stands in for an authenticator app. On later
-starts everybody is there already.
+0600 file of the state folder, and `python -m tre.demo.resident NAME` stands in for an authenticator app; the file says
+which codes were given out, so that none is given twice. On later starts everybody is there already.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import click
-import pyotp
 from rich.console import Console
 from rich.table import Table
 
 from tre.credentials.files import write_secret
-from tre.demo.cast import ADMINISTRATOR, CAST, Account
+from tre.demo.cast import ADMINISTRATOR, CAST, TYPING_SECONDS, Account
 from tre.demo.governance import Governance
 from tre.demo.stage import Stage
 from tre.errors import InvalidInput, TreError
@@ -63,9 +62,14 @@ def _settled(stage: Stage, say: Callable[[str], None]) -> bool:
         for browser in governance.browsers.values():
             browser.close()
     _forget_tokens(stage)
-    kept = {name: {"password": one.password, "totp_secret": one.totp_secret} for name, one in stage.accounts.items()}
-    write_secret(stage.settings.state / ACCOUNTS, json.dumps(kept, indent=1) + "\n")
+    _keep(stage.settings, stage.accounts)
     return True
+
+
+def _keep(settings: Settings, accounts: Mapping[str, Account]) -> None:
+    fields = ("password", "totp_secret", "last_step")
+    kept = {name: {field: getattr(one, field) for field in fields} for name, one in accounts.items()}
+    write_secret(settings.state / ACCOUNTS, json.dumps(kept, indent=1) + "\n")
 
 
 def _forget_tokens(stage: Stage) -> None:
@@ -106,7 +110,7 @@ def welcome(settings: Settings) -> str:
         console.print(table)
     return (
         f"\nOpen http://127.0.0.1:{settings.port}/tre/ and sign in as one of these people:\n\n{people.get()}\n"
-        "The one-time code of each, in place of an authenticator app (a code counts once, for about a minute):\n"
+        "The one-time code of each, in place of an authenticator app (a code counts once, half a minute at least):\n"
         f"  {command(settings)} NAME\n"
         f"Passwords and authenticator secrets are in {settings.state / ACCOUNTS}.\nCtrl-C stops the platform."
     )
@@ -121,13 +125,16 @@ def command(settings: Settings) -> str:
 
 def main() -> None:
     """Prints the one-time code of NAME."""
+    settings = Settings.load()
     try:
-        accounts = read_accounts(Settings.load())
+        accounts = read_accounts(settings)
     except TreError as error:
         sys.exit(f"{error.message} {error.hint}")
     if len(sys.argv) != 2 or sys.argv[1] not in accounts:
         sys.exit(f"usage: python -m tre.demo.resident {{{','.join(accounts)}}}")
-    click.echo(pyotp.TOTP(accounts[sys.argv[1]].totp_secret).now())
+    code = accounts[sys.argv[1]].next_code(TYPING_SECONDS)
+    _keep(settings, accounts)
+    click.echo(code)
 
 
 if __name__ == "__main__":

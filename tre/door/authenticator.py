@@ -13,31 +13,22 @@ from typing import Any
 from urllib.parse import urlencode
 
 from jupyterhub.apihandlers.auth import OAuthAuthorizeHandler
+from jupyterhub.apihandlers.base import APIHandler
 from jupyterhub.auth import Authenticator
+from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler
+from jupyterhub.user import User
 from tornado import web
 
-from tre.door.internal_api import InternalApi, read_secret
+from tre.door.control_plane import internal_api, refused
 from tre.door.pages import page_handlers
-from tre.door.places import Places
-from tre.door.rounds import enter
+from tre.door.rounds import enter, round_of
 from tre.errors import NotFound, TreError
-from tre.settings import Settings
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 LONGEST_FIELD = 1024
-
-
-def internal_api() -> InternalApi:
-    """The Hub process's one client of the internal API."""
-    global _api
-    if _api is None:
-        places = Places(Settings.load())
-        _api = InternalApi(places.internal, read_secret(places.secret("internal-hub.token")))
-    return _api
-
-
-_api: InternalApi | None = None
+# The Hub asks this of every handler when an account does not hold any more, and sets it only where a token came.
+BaseHandler._token_authenticated = False
 
 
 class SignInHandler(LoginHandler):  # type: ignore[misc]
@@ -51,11 +42,27 @@ class SignInHandler(LoginHandler):  # type: ignore[misc]
         return super()._render(login_error=login_error, username=(username or "")[:64], **shown, **kwargs)
 
 
-class AuthorizeHandler(OAuthAuthorizeHandler):  # type: ignore[misc]
+class AskedNow(BaseHandler):  # type: ignore[misc]
     """Before a session begets another one, it is asked for now: none slips out of a round that has just ended."""
 
     async def refresh_auth(self, user: Any, force: bool = False) -> Any:
         return await super().refresh_auth(user, force=True)
+
+
+class AuthorizeHandler(AskedNow, OAuthAuthorizeHandler):  # type: ignore[misc]
+    """Where a browser gets its code for the pages, or for a workspace."""
+
+
+class SessionHandler(AskedNow, APIHandler):  # type: ignore[misc]
+    """`GET /hub/api/session`: whom a browser's token stands for, and in which round. The pages make a session of their
+    own of it, and only in that round.
+    """
+
+    async def get(self) -> None:
+        user = self.current_user
+        if not isinstance(user, User):
+            raise web.HTTPError(403)
+        self.write({"kind": "user", "name": user.name, "session_round": round_of(user.orm_user)})
 
 
 class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
@@ -71,19 +78,17 @@ class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
             found = await internal_api().sign_in(**fields)
         except TreError as error:
             raise refused(error.http_status, f"{error.message} {error.hint}".strip()) from error
-        return await self.admit(handler, str(found["username"]))
+        return await self.admit(handler, found)
 
-    async def admit(self, handler: Any, name: str) -> dict[str, Any]:
-        """Whom the control plane knows, as the Hub's user, in the round of now."""
+    async def admit(self, handler: Any, found: dict[str, Any]) -> dict[str, Any]:
+        """Whom the control plane let in, as the Hub's user, in the round in which it did."""
+        name, judged = str(found["username"]), int(found["session_round"])
         if not NAME.fullmatch(name):
             raise refused(403, "This account's name cannot be used here.")
-        if user := handler.find_user(name):
-            enter(user.orm_user, await self._round(name))
+        if judged != int((await self._person(name))["session_round"]):
+            raise refused(401, "Everything signed in as this person was ended meanwhile. Sign in again.")
+        enter(handler.user_from_username(name).orm_user, judged)
         return {"name": name, "admin": False}
-
-    async def add_user(self, user: Any) -> None:
-        super().add_user(user)
-        enter(user.orm_user, await self._round(user.name))
 
     async def refresh_user(self, user: Any, handler: Any = None, **_: Any) -> bool:
         """Whether the account is still active and nothing ended its sessions; raises HTTPError 503 where that cannot be
@@ -95,9 +100,6 @@ class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
             return False
         return found.get("active") is True and enter(user.orm_user, int(found["session_round"]))
 
-    async def _round(self, name: str) -> int:
-        return int((await self._person(name))["session_round"])
-
     async def _person(self, name: str) -> dict[str, Any]:
         try:
             return await internal_api().person(name)
@@ -107,14 +109,12 @@ class PeopleAuthenticator(Authenticator):  # type: ignore[misc]
             raise refused(503, "The platform's accounts do not answer. Try again in a minute.") from error
 
     def get_handlers(self, app: Any) -> list[tuple[str, Any]]:
-        return [(r"/login", SignInHandler), (r"/api/oauth2/authorize", AuthorizeHandler), *page_handlers()]
+        return [
+            (r"/login", SignInHandler),
+            (r"/api/oauth2/authorize", AuthorizeHandler),
+            (r"/api/session", SessionHandler),
+            *page_handlers(),
+        ]
 
     def normalize_username(self, username: str) -> str:
         return username
-
-
-def refused(status: int, message: str) -> web.HTTPError:
-    """An error whose words reach the person: JupyterHub shows `jupyterhub_message`."""
-    error = web.HTTPError(status if status in {401, 403, 413, 422, 429, 503} else 403)
-    error.jupyterhub_message = message  # type: ignore[attr-defined]
-    return error

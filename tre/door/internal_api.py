@@ -34,7 +34,7 @@ class InternalApi:
         await self._session.close()
 
     async def sign_in(self, *, username: str, password: str, totp: str) -> dict[str, Any]:
-        """{username, name, roles}; raises Unauthenticated or LimitExceeded with words for the person."""
+        """{username, name, roles, session_round}; raises Unauthenticated or LimitExceeded with words for the person."""
         return whole(await self._ask("POST", "/internal/sign-in", username=username, password=password, totp=totp))
 
     async def sign_in_identity(self, *, issuer: str, subject: str) -> dict[str, Any]:

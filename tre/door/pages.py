@@ -14,6 +14,7 @@ from jupyterhub.handlers.pages import SpawnHandler
 from jupyterhub.scopes import needs_scope
 from tornado import web
 
+from tre.door.control_plane import internal_api
 from tre.errors import TreError
 
 
@@ -22,8 +23,6 @@ class ProjectsHandler(BaseHandler):  # type: ignore[misc]
 
     @web.authenticated
     async def get(self) -> None:
-        from tre.door.authenticator import internal_api
-
         user = self.current_user
         try:
             found = await internal_api().person(user.name)
@@ -65,8 +64,6 @@ class StartHandler(SpawnHandler):  # type: ignore[misc]
 
     @web.authenticated
     async def get(self, user_name: str, server_name: str) -> None:
-        from tre.door.authenticator import internal_api
-
         user = self.current_user
         if user_name != user.name:
             raise web.HTTPError(404)

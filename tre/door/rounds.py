@@ -12,8 +12,16 @@ from jupyterhub.orm import new_token
 from sqlalchemy.orm import object_session
 
 
+def round_of(user: orm.User) -> int:
+    """The round of the user's sessions; -1 where none was entered yet."""
+    number, dash, _ = user.cookie_id.partition("-")
+    return int(number) if dash and number.isdecimal() else -1
+
+
 def enter(user: orm.User, round: int) -> bool:
-    """Whether the user's sessions are of this round; where they are not, cookies and browsers' tokens end here."""
+    """Whether the user's sessions are of this round; where they are not, cookies and browsers' tokens end here, and the
+    codes for which a token was still to come.
+    """
     beginning = f"{round}-"
     if user.cookie_id.startswith(beginning):
         return True
@@ -24,5 +32,7 @@ def enter(user: orm.User, round: int) -> bool:
         # Those of browsers; a workspace's server has one of its own and goes on.
         if token.session_id:
             session.delete(token)
+    for code in list(user.oauth_codes):
+        session.delete(code)
     session.commit()
     return False

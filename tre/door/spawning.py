@@ -15,7 +15,7 @@ from typing import Any
 
 from jupyterhub.spawner import Spawner
 
-from tre.door.authenticator import internal_api, refused
+from tre.door.control_plane import internal_api, refused
 from tre.door.guard.routes import Route
 from tre.door.neighbours import Neighbour, Neighbours
 from tre.door.places import Places

@@ -22,7 +22,7 @@ from tre.errors import Conflict, Forbidden, NotFound, Unauthenticated
 from tre.people import rules, service
 from tre.people.model import IdentityInvitation, Person, PersonIdentity, Role
 from tre.people.rules import Obstacle
-from tre.people.signin import SignedIn, end_sessions, signed_in
+from tre.people.signin import SignedIn, end_sessions, locked, signed_in
 from tre.store import Database
 
 INVITATION_LIFE = timedelta(days=3)
@@ -159,7 +159,9 @@ def _person_of(case: UseCase, issuer: str, subject: str) -> Person:
             hint="Show your invitation, or tell an administrator the subject that is named here.",
             code="identity_unknown",
         )
-    return case.session.scalars(select(Person).where(Person.id == found.person_id).with_for_update()).one()
+    person = locked(case.session, Person.id == found.person_id)
+    assert person is not None, "an identity belongs to a person"
+    return person
 
 
 def _theirs(case: UseCase, username: str, issuer: str, subject: str) -> Person:

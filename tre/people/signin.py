@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from tre.audit import Actor, UseCase, use_case
@@ -44,9 +44,12 @@ class TooManyAttempts(Refusal):
 
 @dataclass(frozen=True)
 class SignedIn:
+    """Somebody who was let in, and in which round of their sessions (`Person.session_round`) that was judged."""
+
     username: str
     name: str
     roles: frozenset[str]
+    session_round: int
 
     def actor(self, via: str) -> Actor:
         return Actor(self.username, self.roles, via)
@@ -90,7 +93,7 @@ def _stored_hash(db: Database, username: str) -> str | None:
 def _judge(case: UseCase, sealer: Sealer, *, right: bool, code: str) -> Person:
     """The person, if everything is right. Does the same work whatever is wrong: one hash and one call of the sealer."""
     name = case.actor.username
-    person = case.session.scalars(select(Person).where(Person.username == name).with_for_update()).first()
+    person = locked(case.session, Person.username == name)
     step = _step(sealer, person, code, case.now)
     if not person or not right or step is None:
         raise Unauthenticated("User name, password or one-time code is wrong.")
@@ -156,18 +159,29 @@ def check_confirmed(person: Person, now: datetime) -> None:
 
 
 def signed_in(person: Person) -> SignedIn:
-    return SignedIn(person.username, person.name, frozenset(held.role for held in person.roles))
+    return SignedIn(person.username, person.name, frozenset(held.role for held in person.roles), person.session_round)
+
+
+def locked(session: Session, which: ColumnElement[bool]) -> Person | None:
+    """The person as they are now; nothing changes them before this transaction ends."""
+    query = select(Person).where(which).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).first()
 
 
 def issue_token(
     db: Database, who: SignedIn, *, scope: str, via: str, life: timedelta = TOKEN_LIFE
 ) -> tuple[str, datetime]:
-    """A new token (shown once) and when it ends. `scope` is "all" or "read"."""
+    """A new token (shown once) and when it ends. `scope` is "all" or "read".
+
+    Whatever ended the account, or everything that is signed in as it, since `who` was let in ends this as well: raises
+    `Unauthenticated`.
+    """
     token = secrets.token_urlsafe(32)
     with use_case(db, who.actor(via), "token.issue", f"person:{who.username}") as case:
-        person = case.session.scalars(select(Person).where(Person.username == who.username)).first()
+        person = locked(case.session, Person.username == who.username)
         if person is None:
             raise NotFound(f"There is no person {who.username}.", field="username")
+        _check_still_in(person, who, case.now)
         expires = case.now + life
         case.session.add(
             ApiToken(
@@ -183,20 +197,34 @@ def issue_token(
     return token, expires
 
 
+def _check_still_in(person: Person, who: SignedIn, now: datetime) -> None:
+    if not person.active:
+        raise Unauthenticated("This account has ended.", hint="Ask an administrator.", code="account_ended")
+    if person.session_round != who.session_round:
+        raise Unauthenticated("Everything signed in as this person was ended meanwhile.", code="session_ended")
+    check_confirmed(person, now)
+
+
 def actor_of_token(db: Database, token: str, *, writes: bool) -> Actor:
     """The actor a token stands for, with today's roles. Raises `Unauthenticated`, or `Forbidden` when a read token
     would write.
     """
     with db.read() as session:
-        held = session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token))).first()
-        if held is None or held.revoked_at is not None or held.expires_at <= db.clock() or not held.person.active:
-            raise Unauthenticated("The token is unknown, expired or revoked.")
-        check_confirmed(held.person, db.clock())
+        held = living_token(session, token, db.clock())
         actor = signed_in(held.person).actor(held.via)
         if not writes or held.scope == "all":
             return actor
     with use_case(db, actor, "token.use", f"person:{actor.username}"):
         raise Forbidden("This token may only read.", hint="`tre login` without --read-only gives one that may write.")
+
+
+def living_token(session: Session, token: str, now: datetime) -> ApiToken:
+    """Raises `Unauthenticated`."""
+    held = session.scalars(select(ApiToken).where(ApiToken.digest == _digest(token))).first()
+    if held is None or held.revoked_at is not None or held.expires_at <= now or not held.person.active:
+        raise Unauthenticated("The token is unknown, expired or revoked.")
+    check_confirmed(held.person, now)
+    return held
 
 
 def revoke_token(db: Database, actor: Actor, token: str) -> None:
@@ -226,8 +254,10 @@ def revoke_tokens(db: Database, actor: Actor, *, username: str) -> int:
 
 def end_sessions(case: UseCase, person: Person) -> int:
     """Ends what is signed in as this person: tokens now, terminals that were let in and have not come for theirs, the
-    Hub's sessions when it next looks. How many tokens lived.
+    Hub's sessions when it next looks. How many tokens lived. With the person's row locked first: who makes a token or
+    lets a terminal in does so before this, and it ends, or after it, and is refused.
     """
+    case.session.execute(select(Person.id).where(Person.id == person.id).with_for_update())
     mine = select(ApiToken).where(ApiToken.person_id == person.id, ApiToken.revoked_at.is_(None))
     held = case.session.scalars(mine.with_for_update(of=ApiToken)).all()
     for token in held:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from tre.audit import Actor, use_case
 from tre.errors import Conflict, InvalidInput, LimitExceeded, Unauthenticated
 from tre.people.model import Person, TerminalSignIn
-from tre.people.signin import SignedIn, check_confirmed, issue_token, signed_in
+from tre.people.signin import SignedIn, issue_token, living_token, locked, signed_in
 from tre.store import Database
 
 LIFE = timedelta(minutes=10)
@@ -53,26 +53,30 @@ def begin(db: Database, *, scope: str) -> Begun:
     return Begun(f"{code[:4]}-{code[4:]}", expires, secret)
 
 
-def approve(db: Database, actor: Actor, *, code: str) -> None:
-    """The signed-in person says that the terminal with this code is theirs. Raises `InvalidInput`."""
+def approve(db: Database, actor: Actor, *, token: str, code: str) -> None:
+    """The person who is signed in by `token` says that the terminal with this code is theirs. Raises `InvalidInput`,
+    or `Unauthenticated` where the token has ended meanwhile.
+    """
     with use_case(db, actor, "terminal.approve", f"person:{actor.username}") as case:
+        person = locked(case.session, Person.username == actor.username)
+        living_token(case.session, token, case.now)
         waiting = select(TerminalSignIn).where(
             TerminalSignIn.code == plain_code(code),
             TerminalSignIn.expires_at > case.now,
             TerminalSignIn.person_id.is_(None),
         )
         found = case.session.scalars(waiting.with_for_update()).first()
-        if found is None:
+        if found is None or person is None:
             raise InvalidInput(
                 "No terminal waits with this code.", field="code", hint="Begin again there: `tre login --browser`."
             )
-        found.person_id = case.session.scalars(select(Person.id).where(Person.username == actor.username)).one()
+        found.person_id = person.id
         case.note(scope=found.scope)
 
 
 def take(db: Database, *, secret: str) -> tuple[str, datetime, SignedIn]:
     """The token, when it ends, and whose it is; once. Raises `Conflict` with the code `pending` as long as nobody said
-    yes, `Unauthenticated` when it is too late.
+    yes, `Unauthenticated` when it is too late, or when what was signed in as the person has ended.
     """
     with db.transaction() as session:
         who, scope = _approved(session, secret, db.clock())
@@ -87,12 +91,8 @@ def _approved(session: Session, secret: str, now: datetime) -> tuple[SignedIn, s
         raise Unauthenticated("This sign-in is unknown, used, or too old.", hint="Begin again: `tre login --browser`.")
     if found.person_id is None:
         raise Conflict("Nobody has said yes yet.", code="pending")
-    person = session.get_one(Person, found.person_id)
-    if not person.active:
-        raise Unauthenticated("This account has ended.", code="account_ended")
-    check_confirmed(person, now)
     session.delete(found)
-    return signed_in(person), found.scope
+    return signed_in(session.get_one(Person, found.person_id)), found.scope
 
 
 def plain_code(typed: str) -> str:

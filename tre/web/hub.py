@@ -1,7 +1,8 @@
 """JupyterHub as the one place where people sign in: the OAuth 2.0 authorization code flow with PKCE (RFC 6749, 7636).
 
-Decides what is sent to the Hub and what is believed of its answer: a user name, nothing else. Roles and whether the
-account is active are asked of our own database.
+Decides what is sent to the Hub and what is believed of its answer: a user name, and the round of the person's sessions
+to which the one at the Hub belongs (`tre.door.rounds`). Roles and whether the account is active are asked of our own
+database.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import httpx
@@ -35,13 +37,21 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class HubSession:
+    """Who is signed in at the Hub, and in which round."""
+
+    username: str
+    round: int
+
+
+@dataclass(frozen=True)
 class Hub:
     """Where the Hub's own API answers (`http://127.0.0.1:8001/hub/api`) and the file with our client secret."""
 
     api_url: str
     secret_file: Path
 
-    def user_name(self, code: str, verifier: str) -> str:
+    def session(self, code: str, verifier: str) -> HubSession:
         """Who the code stands for. Raises `Unauthenticated` for a code that the Hub does not take."""
         try:
             with httpx.Client(timeout=TIMEOUT, trust_env=False) as client:
@@ -49,8 +59,7 @@ class Hub:
                 token = field_of(answer, "access_token")
                 if not token:
                     raise refused("JupyterHub did not confirm this sign-in.")
-                user = client.get(f"{self.api_url}/user", headers={"Authorization": f"Bearer {token}"})
-                return _name(user)
+                return _session(client.get(f"{self.api_url}/session", headers={"Authorization": f"Bearer {token}"}))
         except (httpx.HTTPError, ValueError) as error:
             raise Unavailable(f"JupyterHub does not answer ({type(error).__name__}).") from None
 
@@ -70,18 +79,22 @@ def refused(message: str) -> Unauthenticated:
     return Unauthenticated(message, hint="Sign in again.", code="hub_refused")
 
 
-def _name(answer: httpx.Response) -> str:
-    name = field_of(answer, "name")
-    if not name or field_of(answer, "kind") != "user":
+def _session(answer: httpx.Response) -> HubSession:
+    name, round = field_of(answer, "name"), body_of(answer).get("session_round")
+    if not name or field_of(answer, "kind") != "user" or type(round) is not int:
         raise refused("JupyterHub did not say who this is.")
-    return name
+    return HubSession(name, round)
 
 
 def field_of(answer: httpx.Response, name: str) -> str:
     """A text of a good answer; empty for anything else. Raises ValueError for what is no JSON."""
-    body = answer.json() if answer.status_code == 200 else None
-    value = body.get(name) if isinstance(body, dict) else None
+    value = body_of(answer).get(name)
     return value if isinstance(value, str) else ""
+
+
+def body_of(answer: httpx.Response) -> dict[str, Any]:
+    body = answer.json() if answer.status_code == 200 else None
+    return body if isinstance(body, dict) else {}
 
 
 def new_attempt(next_path: str) -> Attempt:

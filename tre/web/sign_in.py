@@ -10,6 +10,7 @@ import base64
 import hmac
 import json
 import re
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
@@ -67,7 +68,8 @@ def callback(request: Request, code: str = "", state: str = "") -> Response:
             raise Unauthenticated(
                 "This sign-in was not begun in this browser, or took too long.", hint="Sign in again.", code="state"
             )
-        who = person_of(platform, hub.user_name(code, attempt.verifier))
+        at_hub = hub.session(code, attempt.verifier)
+        who = replace(person_of(platform, at_hub.username), session_round=at_hub.round)
     except Refusal as refusal:
         record_refusal(platform.db, ANYBODY, "web.sign_in", "person:unknown", refusal)
         raise

@@ -29,7 +29,7 @@ def show_terminal(visit: Visit, sent: Sent) -> Response:
 def let_in(visit: SignedIn, form: Submitted) -> Response:
     return answer(
         form,
-        lambda: terminal.approve(visit.platform.db, visit.actor, code=form.text("code")),
+        lambda: terminal.approve(visit.platform.db, visit.actor, token=visit.token, code=form.text("code")),
         lambda: see_other(done="terminal"),
         lambda sent: show_terminal(visit, sent),
     )

@@ -199,7 +199,7 @@ def test_a_provider_that_is_down_is_named(house: House):
 
 
 def session_of(house: House, username: str = "alice") -> str:
-    who = SignedIn(username, username.title(), frozenset())
+    who = SignedIn(username, username.title(), frozenset(), 0)
     return issue_token(house.people.db, who, scope="all", via="cli")[0]
 
 

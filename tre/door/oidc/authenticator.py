@@ -13,7 +13,8 @@ from typing import Any
 from jupyterhub.utils import url_path_join
 from oauthenticator.generic import GenericOAuthenticator
 
-from tre.door.authenticator import PeopleAuthenticator, internal_api, refused
+from tre.door.authenticator import PeopleAuthenticator
+from tre.door.control_plane import internal_api, refused
 from tre.door.internal_api import read_secret
 from tre.door.oidc.handlers import BeginHandler, CallbackHandler, InvitationHandler, Unknown, record
 from tre.door.oidc.provider import Granted, Provider
@@ -65,7 +66,7 @@ class IdentityAuthenticator(PeopleAuthenticator, GenericOAuthenticator):  # type
             if error.error_code == "identity_unknown":
                 raise Unknown(issuer, granted.subject) from None
             raise refused(error.http_status, f"{error.message} {error.hint}".strip()) from error
-        model = await self.admit(handler, str(found["username"]))
+        model = await self.admit(handler, found)
         return {**model, "auth_state": confidential(issuer, granted, time.time())}
 
     async def _exchange(self, code: str, verifier: str, nonce: str) -> Granted:

@@ -20,7 +20,7 @@ from oauthenticator.oauth2 import (
     _serialize_state,
 )
 
-from tre.door.authenticator import internal_api, refused
+from tre.door.control_plane import internal_api, refused
 from tre.door.oidc.tokens import refused as not_believed
 from tre.errors import Refusal, TreError, Unavailable
 

@@ -51,18 +51,10 @@ LOOKED_AT = 20
 OPTIONAL = frozenset(
     {"etcd", "metadata", "outside", "foreign-resolver", "node-ports", "neighbour", "stranger", "guard"}
 )
-BOOTSTRAP = """
+BOOTSTRAP = f"""
 import base64, json, sys, types, zlib
 sent = json.loads(zlib.decompress(base64.b64decode(sys.argv[1])))
-for name, text in sent["modules"].items():
-    parts = name.split(".")
-    for end in range(1, len(parts)):
-        package = sys.modules.setdefault(".".join(parts[:end]), types.ModuleType(".".join(parts[:end])))
-        package.__path__ = []
-    sys.modules[name] = types.ModuleType(name)
-    exec(compile(text, name, "exec"), sys.modules[name].__dict__)
-sys.modules[sent["main"]].main(sent["given"])
-"""
+{embedded.RUN_SENT}"""
 
 
 @dataclass(frozen=True)

@@ -40,12 +40,8 @@ OF_DATABASE = frozenset({"database"})
 # process 1 does; the others must not, since a process that hides cannot use its own entries in /proc.
 SENSITIVE = frozenset({"other_token", "expired_token"})
 
-# Makes modules of the text it is sent: nothing on any disk inside is trusted.
-BOOTSTRAP = """
-import ctypes, json, sys, types
-if sys.argv[1] == "hidden" and ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) != 0:
-    sys.exit("cannot hide")
-sent = json.load(sys.stdin)
+#: The rest of a program that was `sent` modules as text, which of them is `main`, and what it is `given`.
+RUN_SENT = """
 for name, text in sent["modules"].items():
     parts = name.split(".")
     for end in range(1, len(parts)):
@@ -55,6 +51,14 @@ for name, text in sent["modules"].items():
     exec(compile(text, name, "exec"), sys.modules[name].__dict__)
 sys.modules[sent["main"]].main(sent["given"])
 """
+
+# Makes modules of the text it is sent: nothing on any disk inside is trusted.
+BOOTSTRAP = f"""
+import ctypes, json, sys, types
+if sys.argv[1] == "hidden" and ctypes.CDLL(None).prctl(4, 0, 0, 0, 0) != 0:
+    sys.exit("cannot hide")
+sent = json.load(sys.stdin)
+{RUN_SENT}"""
 
 
 def verify(
