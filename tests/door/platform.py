@@ -77,7 +77,10 @@ class Platform:
             "intake": lambda: accepts(self.places.intake_admin),
             "hub": self.hub_answers,
         }
-        wait_for(ready[name], f"{name}: {self.log(name)}", 60)
+        try:
+            wait_for(ready[name], name, 60)
+        except TimeoutError as late:
+            raise TimeoutError(f"{name}: {self.log(name)}") from late
 
     def hub_answers(self) -> bool:
         try:

@@ -189,7 +189,7 @@ def test_an_output_is_submitted_from_a_cell(browser: Browser):
     browser.shot("4-submitted")
     request = browser.platform.api.requests[said.first.inner_text().split()[-1]]
     (file,) = request["files"]
-    assert (request["title"], file["name"], file["size"]) == ("Costs by plan", "costs.csv", 16)
+    assert (request["title"], file["name"], file["size"]) == ("Costs by plan", "costs.csv", 15)
     stored = browser.platform.settings.content / file["sha256"][:2] / file["sha256"]
     assert stored.read_bytes() == b"plan,n\nfree,30\n"
 

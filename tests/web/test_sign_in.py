@@ -2,7 +2,7 @@
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
@@ -183,7 +183,8 @@ def test_nobody_without_an_active_account_gets_in(whole: Whole):
     back = whole.at_the_hub(visitor, visitor.open("/tre/sign-in"), "rob").headers["location"]
     service.end_account(whole.site.platform.db, whole.site.actors["ada"], username="rob", reason="left")
     refused = visitor.open(back)
-    assert (refused.status, "This account has ended." in refused.words) == (403, True)
+    assert (refused.status, "has ended meanwhile" in refused.words) == (401, True)
+    assert "Signed in" not in visitor.open("/tre/").words
 
 
 @pytest.mark.parametrize("owner_is_back", [False, True])
@@ -199,18 +200,31 @@ def test_a_callback_from_before_everything_ended_opens_no_session(whole: Whole, 
     assert "Signed in" not in thief.open("/tre/").words
 
 
-def test_what_ends_while_the_hub_answers_ends_this_too(whole: Whole, monkeypatch: pytest.MonkeyPatch):
+def sign_out(site: Site) -> None:
+    revoke_tokens(site.platform.db, site.actors["rob"], username="rob")
+
+
+def end_account(site: Site) -> None:
+    service.end_account(site.platform.db, site.actors["ada"], username="rob", reason="left")
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "told"), [(sign_out, 401, "was ended meanwhile"), (end_account, 403, "This account has ended.")]
+)
+def test_what_ends_while_the_hub_answers_ends_this_too(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch, end: Callable[[Site], None], status: int, told: str
+):
     visitor, asked = whole.visitor(), Hub.session
 
     def then_everything_ends(*arguments: object) -> object:
         answer = asked(*arguments)
-        revoke_tokens(whole.site.platform.db, whole.site.actors["rob"], username="rob")
+        end(whole.site)
         return answer
 
     monkeypatch.setattr(Hub, "session", then_everything_ends)
     back = whole.at_the_hub(visitor, visitor.open("/tre/sign-in"), "rob").headers["location"]
     refused = visitor.open(back)
-    assert (refused.status, "was ended meanwhile" in refused.words) == (401, True)
+    assert (refused.status, told in refused.words) == (status, True)
     assert "tre-session" not in visitor.cookies
 
 

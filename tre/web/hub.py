@@ -80,6 +80,8 @@ def refused(message: str) -> Unauthenticated:
 
 
 def _session(answer: httpx.Response) -> HubSession:
+    if answer.status_code == 403:
+        raise refused("The session at JupyterHub has ended meanwhile.")
     name, round = field_of(answer, "name"), body_of(answer).get("session_round")
     if not name or field_of(answer, "kind") != "user" or type(round) is not int:
         raise refused("JupyterHub did not say who this is.")
