@@ -271,9 +271,14 @@ def test_a_removed_identity_is_not_asked_about_any_more(house: House):
     identities.remove_identity(house.people.db, house.people.admin, username="alice", **gone)
     wait_for(lambda: not signed_in(browser), "the Hub's session to end", 20)
     # The provider may be asked once more; then the control plane knows nothing of it, and the token is forgotten.
-    wait_for(lambda: house.events("identity.confirm"), "the last question", 2 * REFRESH)
+    wait_for(lambda: questions(house), "the last question", 2 * REFRESH)
     time.sleep(2 * REFRESH)
-    assert [event["outcome"] for event in house.events("identity.confirm")] == ["refused"]
+    assert questions(house) == ["refused"]
+
+
+def questions(house: House) -> list[str]:
+    """What came of asking about alice; the Hub may still hold somebody of an earlier test."""
+    return [event["outcome"] for event in house.events("identity.confirm") if event["subject"] == "person:alice"]
 
 
 def test_the_refresh_token_lies_encrypted_and_nowhere_else(house: House):
