@@ -96,6 +96,7 @@ peers: install ## the programs that disclosure control is measured beside, in an
 	@build/peers/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/peers.lock
 
 bench: peers ## ratios measured side by side, as JSON and a page in docs/
+	@$(BIN)/python -m tests.cluster.scale.programs
 	@$(BIN)/python -m tests.bench
 
 lock: ## resolve the lock files again (needs uv)

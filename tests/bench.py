@@ -26,6 +26,7 @@ MODULES = (
     "tests.data.bench_extract",
     "tests.outputs.bench_lists",
     "tests.outputs.bench_checks",
+    "tests.cluster.bench_scale",
     "tests.output_checks.bench_rows",
 )
 CHECKOUT = Path(__file__).resolve().parents[1]

@@ -79,6 +79,8 @@ MODULES = (
     Module("helm", {"helm": "helm.sh/helm/v3/cmd/helm"}),
     Module("cyclonus", {"cyclonus": "github.com/mattfenwick/cyclonus/cmd/cyclonus"}),
 )
+#: Nodes and pods that are only told of, for the benchmark of size (tests/cluster/scale).
+KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
 
 
 def environment() -> dict[str, str]:
@@ -107,12 +109,18 @@ def ensure(place: Place) -> None:
     version = go("version", folder=SOURCES)
     place.programs.mkdir(parents=True, exist_ok=True)
     for module in MODULES:
-        home = place.cache / "built" / f"{module.name}-{key(module, version)}"
-        if not home.exists():
-            make(module, home)
+        home = built(place, module, version)
         publish(module, home, place.programs)
         forget_others(home)
     pictures(place)
+
+
+def built(place: Place, module: Module, version: str) -> Path:
+    """The folder with its programs, which are built where they are not there."""
+    home = place.cache / "built" / f"{module.name}-{key(module, version)}"
+    if not home.exists():
+        make(module, home)
+    return home
 
 
 def make(module: Module, home: Path) -> None:

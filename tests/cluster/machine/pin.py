@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, MODULES, Module, go
+from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, KWOK, MODULES, Module, go
 from .progress import say
 
 COREDNS = "v1.15.0"
 HELM = "v3.21.4"
 CYCLONUS = "v0.5.6"
+KWOK_VERSION = "v0.8.0"
 #: Their development tools, which are not to be had as modules and are in no program.
 NOT_NEEDED = ("controller-tools", "cilium/linters", "deepequal-gen", "mcs-api/conformance")
 #: They require a commit of it that the module proxy does not have; its release does.
@@ -82,6 +83,10 @@ def cyclonus(module: Module) -> None:
     tool(module, CYCLONUS)
 
 
+def kwok(module: Module) -> None:
+    tool(module, KWOK_VERSION)
+
+
 def tool(module: Module, version: str) -> None:
     begin(module)
     (package,) = module.programs.values()
@@ -95,11 +100,12 @@ WAYS: Mapping[str, Callable[[Module], None]] = {
     "coredns": coredns,
     "helm": helm,
     "cyclonus": cyclonus,
+    "kwok": kwok,
 }
 
 
 def main() -> None:
-    for module in MODULES:
+    for module in (*MODULES, KWOK):
         if module.name in WAYS:
             WAYS[module.name](module)
             say(f"{module.name} is pinned")

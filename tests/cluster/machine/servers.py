@@ -1,12 +1,13 @@
 """The command line of each server, as whole objects. Decides flags and why; leaves starting and order to `inside`.
 
 `keys` is the folder of pki, `run` the run folder. Every server listens on the node's own loopback or on the node's
-address, both in the cluster's network namespace.
+address, both in the cluster's network namespace; `Where` says so, or something else for a control plane without one.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import network
@@ -14,22 +15,35 @@ from .place import Place
 
 #: With the value `never`, the network of the next cluster enforces no policy.
 POLICIES = "TRE_CLUSTER_POLICIES"
-ETCD = "https://127.0.0.1:2379"
-ETCD_PEER = "http://127.0.0.1:2380"
 
 
-def etcd(place: Place) -> list[str]:
+@dataclass(frozen=True)
+class Where:
+    """Where etcd and the API server listen, and the address that the API server gives for itself."""
+
+    etcd: str = "https://127.0.0.1:2379"
+    etcd_peer: str = "http://127.0.0.1:2380"
+    address: str = network.NODE_ADDRESS
+    port: int = network.API_PORT
+    advertised: str = network.NODE_ADDRESS
+
+
+WHOLE = Where()
+ETCD = WHOLE.etcd
+
+
+def etcd(place: Place, where: Where = WHOLE) -> list[str]:
     """In a throw-away cluster nothing must survive a power cut: no fsync."""
     keys = place.keys
     return [
         "etcd",
         "--name=tests",
         f"--data-dir={place.run / 'etcd'}",
-        f"--listen-client-urls={ETCD}",
-        f"--advertise-client-urls={ETCD}",
-        f"--listen-peer-urls={ETCD_PEER}",
-        f"--initial-advertise-peer-urls={ETCD_PEER}",
-        f"--initial-cluster=tests={ETCD_PEER}",
+        f"--listen-client-urls={where.etcd}",
+        f"--advertise-client-urls={where.etcd}",
+        f"--listen-peer-urls={where.etcd_peer}",
+        f"--initial-advertise-peer-urls={where.etcd_peer}",
+        f"--initial-cluster=tests={where.etcd_peer}",
         f"--cert-file={keys / 'etcd.crt'}",
         f"--key-file={keys / 'etcd.key'}",
         "--client-cert-auth",
@@ -42,14 +56,14 @@ def containerd(place: Place) -> list[str]:
     return ["containerd", "--config", str(place.run / "containerd.toml")]
 
 
-def apiserver(place: Place) -> list[str]:
+def apiserver(place: Place, where: Where = WHOLE) -> list[str]:
     keys = place.keys
     return [
         str(place.programs / "kube-apiserver"),
-        f"--advertise-address={network.NODE_ADDRESS}",
-        f"--bind-address={network.NODE_ADDRESS}",
-        f"--secure-port={network.API_PORT}",
-        f"--etcd-servers={ETCD}",
+        f"--advertise-address={where.advertised}",
+        f"--bind-address={where.address}",
+        f"--secure-port={where.port}",
+        f"--etcd-servers={where.etcd}",
         f"--etcd-cafile={keys / 'ca.crt'}",
         f"--etcd-certfile={keys / 'apiserver-etcd.crt'}",
         f"--etcd-keyfile={keys / 'apiserver-etcd.key'}",

@@ -52,8 +52,9 @@ ROLE_BINDING = Kind("RoleBinding", _RBAC, "rolebindings", exclusive=True)
 POD = Kind("Pod", "v1", "pods")
 SECRET = Kind("Secret", "v1", "secrets")
 
-#: In the order in which they are made: the hub's right to make pods comes last, behind every wall.
-PARTS = (NAMESPACE, NETWORK_POLICY, RESOURCE_QUOTA, LIMIT_RANGE, SERVICE_ACCOUNT, CLAIM, ROLE, ROLE_BINDING)
+#: In the order in which they are made: the hub's right to make pods comes last, behind every wall. Volumes come before
+#: the quota, whose account the API server would write anew for each of them.
+PARTS = (NAMESPACE, NETWORK_POLICY, CLAIM, RESOURCE_QUOTA, LIMIT_RANGE, SERVICE_ACCOUNT, ROLE, ROLE_BINDING)
 BY_NAME = {kind.name: kind for kind in (*PARTS, POD, SECRET)}
 
 

@@ -71,13 +71,13 @@ def _objects(cluster: Cluster, wish: Wish) -> Iterator[Object]:
     yield namespace.namespace(cluster, slug)
     yield network.default_deny(cluster, slug)
     yield network.openings(cluster, slug)
+    yield namespace.data_claim(cluster, slug)
+    for username in wish.homes:
+        yield namespace.home_claim(cluster, slug, username, limits)
     people, homes = wish.people, len(wish.homes)
     yield namespace.quota(cluster, slug, limits, people=people, homes=homes, closed=not wish.open)
     yield namespace.limit_range(cluster, slug, limits)
     yield namespace.service_account(cluster, slug)
-    yield namespace.data_claim(cluster, slug)
-    for username in wish.homes:
-        yield namespace.home_claim(cluster, slug, username, limits)
     yield namespace.role(cluster, slug)
     yield namespace.role_binding(cluster, slug)
 
