@@ -1,4 +1,4 @@
-"""The benchmark of size says where it cannot run, counts what the API server counted, and scales only what it measured."""
+"""The benchmark of size says where it cannot run, counts what the API server counted, scales what it measured."""
 
 import json
 from pathlib import Path
