@@ -69,7 +69,7 @@ test-failed: install $(IDENTITIES)/.installed ## only what failed last time
 	@$(COVERED)
 
 test-long: install $(IDENTITIES)/.installed ## the same with fuzzing, killing and filling at their full counts
-	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q
+	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q --timeout 3600
 
 cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time
 	@$(BIN)/python -m tests.cluster up
