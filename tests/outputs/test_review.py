@@ -11,6 +11,7 @@ from tre.errors import Conflict, Forbidden, InvalidInput, Refusal, TreError
 from tre.outputs import access, limits, release, review
 from tre.outputs.model import Choice, ReleaseRequest, Vote
 from tre.outputs.review import Ballot, Verdict
+from tre.outputs.viewing import view_file
 from tre.people.model import Person, RoleHeld
 from tre.projects.model import Member, Project
 
@@ -223,9 +224,13 @@ def test_a_forged_approval_in_the_state_alone_releases_nothing(house: House) -> 
     assert house.state(sent) == "failed"
 
 
-def test_reading_content_needs_a_checker_and_is_on_record(house: House) -> None:
-    from tre.outputs.viewing import view_file
+def test_no_content_is_shown_before_it_was_checked(house: House) -> None:
+    sent = house.submit()
+    with pytest.raises(Conflict, match="not checked yet"):
+        view_file(house.db, house.store, house.actor("cora"), sent.request, 1)
 
+
+def test_reading_content_needs_a_checker_and_is_on_record(house: House) -> None:
     sent = house.in_review()
     seen = view_file(house.db, house.store, house.actor("cora"), sent.request, 1)
     assert seen.grid == (("sex", "value"), ("F", "30"), ("M", "40"))

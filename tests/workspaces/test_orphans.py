@@ -53,6 +53,23 @@ def test_a_lease_of_nobody_ends_and_is_told_once(listed: Desk):
     assert found(listed) == [("workspace:no-such-workspace", "a lease without a workspace")]
 
 
+def test_one_that_cannot_be_ended_holds_up_no_other_and_is_found_again(listed: Desk, monkeypatch: pytest.MonkeyPatch):
+    listed.leases.live |= {"stuck": "gone-1", "stray": "gone-2"}
+    revoke = type(listed.leases).revoke
+
+    def stuck(self: Listed, lease: str) -> None:
+        if lease == "stuck":
+            raise Unavailable("The secrets server does not answer.")
+        revoke(self, lease)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(listed.leases), "revoke", stuck)
+        assert look(listed) == 1
+    assert list(listed.leases.live) == ["stuck"]
+    assert look(listed) == 1
+    assert found(listed) == [(f"workspace:{name}", "a lease without a workspace") for name in ("gone-2", "gone-1")]
+
+
 def test_the_lease_of_a_workspace_that_ended_is_an_orphan_after_a_while(listed: Desk):
     workspace_id = listed.running()
     lease, holder = next(iter(listed.leases.live.items()))
