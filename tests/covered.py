@@ -36,7 +36,7 @@ def measurement(folder: Path, *, suffix: bool) -> Coverage:
         data_file=str(folder / "all"),
         data_suffix=suffix,
         branch=True,
-        include=[str(room / "*.py") for room in rooms],
+        source=[str(room) for room in rooms],
         omit=[str(room / "*" / "*") for room in rooms],
         config_file=False,
     )
