@@ -22,10 +22,21 @@ from tre.door.places import Places
 from tre.settings import Settings
 from tre.web.app import web_app
 
+#: Longer than any client keeps an idle connection (the proxy 90 s, hub and guard 15 s). Where the server ends one first
+#: the next request may be under way on it already, and a POST is not sent twice.
+KEEP_SECONDS = 120
+
 
 def server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, proxy_headers=False, loop="uvloop", lifespan="off"
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        loop="uvloop",
+        lifespan="off",
+        timeout_keep_alive=KEEP_SECONDS,
     )
     return uvicorn.Server(config)
 
