@@ -24,7 +24,7 @@ from tre.people.service import custodian_of
 from tre.projects import agreement, rules, service
 from tre.projects.model import DatasetAsk, Project, ProjectState
 from tre.web.form import Submitted
-from tre.web.home import place
+from tre.web.home import places
 from tre.web.page import NOTHING_SENT, Sent, answer, link, may, page, see_other
 from tre.web.paging import Number, links, part_of
 from tre.web.session import SignedIn, Visit
@@ -100,7 +100,7 @@ def show_project(visit: Visit, slug: str, sent: Sent) -> Response:
             sent=sent,
             project=found,
             asked=[asked(session, visit, found, ask) for ask in found.asks],
-            place=place(session, visit, found) if member else None,
+            place=places(session, visit, [found])[0] if member else None,
             agreed=member is not None and member.agreement == agreement.DIGEST,
             member=member,
             buttons=buttons(visit.actor, found),

@@ -16,7 +16,7 @@ import psutil
 
 from tests.cluster.scale.house import House
 from tests.cluster.scale.town import Town
-from tests.cluster.scale.witness import CONTROLLER, Account, Watch, writes
+from tests.cluster.scale.witness import CONTROLLER, Account, Watch, load, writes
 from tre.errors import Unavailable
 from tre.workspaces.kubernetes.apply import Hand
 from tre.workspaces.kubernetes.content import CLAIM, ROLE_BINDING
@@ -117,7 +117,13 @@ def measure(house: House, town: Town) -> dict[str, Any]:
     converged, spent = converge(house, town)
     account = Account(psutil.Process(house.processes["controller"].pid))
     settled(house)
-    found = {"projects": len(town.slugs), "converged": converged, "spent": spent, "quiet": quiet(house, account)}
+    found = {
+        "projects": len(town.slugs),
+        "converged": converged,
+        "spent": spent,
+        "load": load(),
+        "quiet": quiet(house, account),
+    }
     found["passes"] = asdict(passes(house))
     found["changes"] = changes(house, town, random.sample(town.slugs, CHANGES))
     found["memory"] = account.memory()

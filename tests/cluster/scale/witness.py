@@ -7,6 +7,7 @@ Decides what counts as a write: every request of a user that is not get, list or
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections import Counter
@@ -94,6 +95,11 @@ class Watch:
 
     def stop(self) -> None:
         self._leave.set()
+
+
+def load() -> float:
+    """How many processes of the whole machine want a processor, over the last minute."""
+    return os.getloadavg()[0]
 
 
 @dataclass
