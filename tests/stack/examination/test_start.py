@@ -5,18 +5,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from tests.fixtures.postgres import StateDatabase
-from tests.stack.examination.house import Authority, tls_before
+from tests.stack.examination.house import Authority, tls_before, web
 from tests.stack.examination.test_databases import dict_of, socket_of
 from tre.credentials.files import pgpass_line, read_secret
 from tre.errors import Conflict, InvalidInput, TreError, Unavailable
-from tre.settings import OnCluster, PostgresServer, SecretsServer, Settings
+from tre.settings import IdentityProvider, OnCluster, PostgresServer, SecretsServer, Settings
 from tre.stack.examination import servers, start
 from tre.stack.examination.whole import examine_pod
 from tre.stack.ports import free_ports
@@ -181,6 +181,21 @@ def test_a_secrets_server_that_is_away_holds_nobody_up(here: Here):
     migrate(here.database.owner)
     here.begin()
     assert [line.split(":")[0] for line in here.said] == ["openbao.url"]
+
+
+@pytest.mark.parametrize(("process", "asks"), [("hub", True), ("api", False)])
+def test_the_hub_alone_says_what_is_wrong_with_the_identity_provider(
+    here: Here, tmp_path: Path, process: str, asks: bool
+):
+    migrate(here.database.owner)
+    authority = Authority(tmp_path)
+    with web({}, authority.pair("localhost", until=-1.5)) as there:
+        provider = IdentityProvider(there.url, "tre", "https://tre.example", amr=("mfa",), ca=str(authority.ca))
+        here.settings = replace(here.settings, identity_provider=provider)
+        here.begin(process)
+    said = [line for line in here.said if line.startswith("oidc.issuer: Its certificate expired 1 days ago")]
+    assert bool(said) is asks
+    assert any(line.startswith("openbao.url") for line in here.said) is not asks
 
 
 def test_rights_that_are_lacking_are_said(here: Here):
