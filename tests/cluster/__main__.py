@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up | build | down | load | running`: what the Makefile calls. See docs/cluster.md."""
+"""`python -m tests.cluster up | build | down | load | running | possible`: what the Makefile and `.ci/run` call."""
 
 from __future__ import annotations
 
@@ -15,17 +15,27 @@ from .machine.place import Place, place
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("command", choices=["up", "build", "down", "load", "running"])
+    parser.add_argument("command", choices=["up", "build", "down", "load", "running", "possible"])
     parser.add_argument("files", nargs="*", type=Path, help="archives of images, for load")
     given = parser.parse_args(arguments)
     if given.command == "running":
         return 0 if lifecycle.is_up(place()) else 1
+    if given.command == "possible":
+        return possible()
     try:
         run(given.command, place(), given.files)
     except TreError as problem:
         print(f"{problem.message}\n{problem.hint}".strip(), file=sys.stderr)
         return problem.exit_code
     return 0
+
+
+def possible() -> int:
+    """0 where a cluster can be made here; else why not is said, and is no failure of anything."""
+    problems = needs.lacking()
+    if problems:
+        print("the tests of the cluster do not run here: " + "; ".join(problems))
+    return 1 if problems else 0
 
 
 def run(command: str, where: Place, files: list[Path]) -> None:

@@ -39,6 +39,15 @@ def kubectl(our_place: Place) -> Kubectl:
 
 
 @pytest.fixture(scope="session")
+def helm_program(our_place: Place) -> Path:
+    """Fails, never skips, where it is not built."""
+    program = our_place.programs / "helm"
+    if not program.exists():
+        pytest.fail("no helm: `make cluster` builds it")
+    return program
+
+
+@pytest.fixture(scope="session")
 def facts(kubectl: Kubectl, our_place: Place) -> Facts:
     """Only our own cluster has an outside that tests may knock at."""
     if kubectl.environment["KUBECONFIG"] != str(our_place.kubeconfig):

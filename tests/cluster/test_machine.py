@@ -13,6 +13,7 @@ from cryptography import x509
 
 from tre.errors import InvalidInput, Unavailable
 
+from .__main__ import main
 from .machine import build, groups, needs, network, pki
 from .machine.groups import Hierarchy
 from .machine.images import Image
@@ -135,3 +136,21 @@ def test_what_is_missing_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> No
     for word in ("not root", "no apt-get", "containerd", "no `go` in PATH"):
         assert word in refusal.value.message
     assert "KUBECONFIG" in refusal.value.hint
+
+
+def test_an_older_go_than_the_modules_ask_for_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In words, and without an attempt to build."""
+    old = tmp_path / "go"
+    old.write_text("#!/bin/sh\necho go version go1.19.8 linux/amd64\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert needs.go_version() == (1, 19, 8)
+    assert any("`go` is 1.19.8: what is built needs 1.2" in problem for problem in needs.lacking())
+
+
+def test_where_no_cluster_can_be_made_it_is_said_and_told_by_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert main(["possible"]) == 1
+    assert "the tests of the cluster do not run here: not root" in capsys.readouterr().out

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.cluster import objects
 from tests.cluster.house import Space
 from tests.cluster.machine import network
 from tests.cluster.machine.configs import DNS_IMAGE
@@ -126,3 +129,17 @@ class Release:
         if self.volumes:
             self.kubectl("delete", "--ignore-not-found", "--timeout=60s", *self.volumes)
         shutil.rmtree(self.place.run / "volumes", ignore_errors=True)
+
+
+@contextlib.contextmanager
+def installed(kubectl: Kubectl, place: Place, program: Path, values: Mapping[str, Any] = VALUES) -> Iterator[Release]:
+    """A release in a namespace of its own; nothing of it stays. One at a time: its Services have fixed addresses."""
+    name = f"chart-{secrets.token_hex(3)}"
+    kubectl.apply([objects.namespace(name)])
+    found = Release(Space(kubectl, name), place, program)
+    try:
+        found.provide(name, *CLAIMS)
+        found.install(values)
+        yield found
+    finally:
+        found.remove()

@@ -5,8 +5,11 @@ All of it as people do it, by commands and through the proxy; the table alone is
 
 from __future__ import annotations
 
+import contextlib
 import json
+import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -16,6 +19,11 @@ from tre.demo.browser import Browser
 from tre.demo.governance import Governance
 from tre.demo.kernel import Kernel
 from tre.demo.release_stage import ReleaseStage
+from tre.settings import Settings
+from tre.stack.ports import free_ports
+from tre.workspaces.kubernetes.names import namespace_of
+
+from .release import Release
 
 NAME = "rhea"
 #: Some of them fit on a node of two processors.
@@ -89,7 +97,12 @@ class Researcher:
     kernel: Kernel = field(init=False)
 
     def settle_in(self) -> None:
-        """Everything up to the gate: it is open for the researcher."""
+        """Everything up to the gate, on a new release: it is open for the researcher."""
+        self.people()
+        self.join()
+
+    def people(self) -> None:
+        """Who is there, and the data that they bring."""
         governance = Governance(self.stage, {})
         governance.bootstrap()
         governance.standings()
@@ -97,9 +110,12 @@ class Researcher:
         for username in ("cora", NAME):
             self.stage.login(username)
         self.stage.tre("cora", "dataset", "register", self._file("visits", DATASET))
+        self.stage.tre("ada", "workspace", "policy", "set", *SMALL, "--reason", "A small node.")
+
+    def join(self) -> None:
+        """The project, with its data."""
         self.stage.tre(NAME, "project", "propose", self._file("proposal", proposal(self.project)))
         self.stage.tre("ada", "project", "approve", self.project, "--reason", "Worth it.")
-        self.stage.tre("ada", "workspace", "policy", "set", *SMALL, "--reason", "A small node.")
         until = ("--until", str(date.today() + timedelta(days=200)))
         given = ("--delivery", "both", *until, "--reason", "It fits.")
         self.stage.tre("cora", "grant", "give", self.project, "visits", *given)
@@ -108,25 +124,37 @@ class Researcher:
 
     def wait_for_the_extract(self, seconds: float = 60) -> None:
         until = time.monotonic() + seconds
-        while [each["state"] for each in self.stage.tre("cora", "extract", "list")] != ["ready"]:
+        while {each["state"] for each in self.stage.tre("cora", "extract", "list")} != {"ready"}:
             assert time.monotonic() < until, self.stage.tre("cora", "extract", "list")
             time.sleep(0.5)
 
     def open(self) -> None:
         """Lab, through proxy and guard, and a kernel in the workspace."""
+        self.sign_in()
+        self.wait_for_the_volume()
+        self.start()
+
+    def sign_in(self) -> None:
         self.browser = Browser(self.stage.url, self.stage.accounts[NAME])
         self.browser.sign_in()
-        self.wait_for_the_volume()
+
+    def start(self) -> None:
         base = self.browser.open_workspace(self.project, seconds=120)
         self.kernel = Kernel(self.browser, base)
 
     def wait_for_the_volume(self, seconds: float = 120) -> None:
         """Until the extract is in it, no workspace starts, and the page says why."""
-        until, asked = time.monotonic() + seconds, "SELECT state, attempts, reason FROM carriage"
-        while not (state := self.stage.inside(ASK_STATE, asked).strip()).startswith("placed"):
-            log = self.stage.kube("logs", "deployment/tre-controller", "--tail=30")
-            assert time.monotonic() < until, (state, log)
-            time.sleep(0.5)
+        if not self.stage.machine.wait_for_data(seconds):
+            state = self.stage.inside(ASK_STATE, "SELECT state, attempts, reason FROM carriage WHERE state <> 'placed'")
+            raise AssertionError((state, self.stage.kube("logs", "deployment/tre-controller", "--tail=30")))
+
+    def leave(self) -> None:
+        """The workspace of this project ends."""
+        live = self.stage.tre("ada", "workspace", "list", "--live")
+        (mine,) = [each["id"] for each in live if each["project"] == self.project]
+        self.stage.tre(NAME, "workspace", "stop", mine)
+        self.stage.machine.hold(mine)
+        assert self.stage.machine.left(seconds=60) == []
 
     def says(self, code: str) -> str:
         return self.kernel.must(code).text.strip()
@@ -147,9 +175,15 @@ class Researcher:
         """Of the project's volume, and of its database by the login that lives as long as the workspace."""
         return self.says(COUNT)
 
-    def submits(self, seconds: float = 90) -> dict[str, Any]:
+    def submits(self) -> dict[str, Any]:
         """A table and a picture; the request when it has been checked."""
-        request, until = self.says(SUBMIT).split()[-1], time.monotonic() + seconds
+        return self.checked(self.submit())
+
+    def submit(self) -> str:
+        return self.says(SUBMIT).split()[-1]
+
+    def checked(self, request: str, seconds: float = 90) -> dict[str, Any]:
+        until = time.monotonic() + seconds
         while True:
             found: dict[str, Any] = self.stage.tre(NAME, "request", "show", request)
             if found["state"] not in ("submitted", "checking"):
@@ -164,3 +198,22 @@ class Researcher:
         path = Path(self.stage.desk) / f"{name}.json"
         path.write_text(json.dumps(body))
         return str(path)
+
+
+@contextlib.contextmanager
+def researcher_on(release: Release, folder: Path) -> Iterator[Researcher]:
+    """In a project of a new name, with volumes for it; the release is reached by a forwarded port until the end."""
+    kubeconfig = Path(release.kubectl.environment["KUBECONFIG"])
+    kubectl = (*release.kubectl.command, f"--kubeconfig={kubeconfig}")
+    settings = Settings(state=folder / "state", run=Path(f"/tmp/tre-{release.space.name}"), port=free_ports(1))
+    stage = ReleaseStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl, kubeconfig=kubeconfig)
+    with stage.forwarded():
+        stage.wait_until_people_can_come()
+        yield another(release, stage)
+
+
+def another(release: Release, stage: ReleaseStage) -> Researcher:
+    """The same person in one more project."""
+    found = Researcher(stage, f"w{secrets.token_hex(4)}")
+    release.provide(namespace_of(release.space.name, found.project), f"home-{NAME}", "data")
+    return found

@@ -7,26 +7,21 @@ In the order of a release's life: each test goes on where the one before it ende
 from __future__ import annotations
 
 import json
-import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.cluster.house import Facts
 from tests.cluster.machine import network
-from tre.demo.release_stage import ReleaseStage
 from tre.demo.stage import Unexpected
-from tre.settings import Settings
 from tre.stack.examination.whole import examine_cluster
-from tre.stack.ports import free_ports
 from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.names import namespace_of
 
 from .release import CLAIMS, VALUES, Release, plain
 from .rendering import Object, changed
-from .researcher import Researcher
+from .researcher import Researcher, researcher_on
 
 KNOCK = """
 import json, os, socket, sys
@@ -78,15 +73,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def researcher(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Researcher]:
-    folder = tmp_path_factory.mktemp("stage")
-    kubeconfig = Path(release.kubectl.environment["KUBECONFIG"])
-    kubectl = (*release.kubectl.command, f"--kubeconfig={kubeconfig}")
-    settings = Settings(state=folder / "state", run=Path(f"/tmp/tre-{release.space.name}"), port=free_ports(1))
-    stage = ReleaseStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl, kubeconfig=kubeconfig)
-    found = Researcher(stage, f"w{secrets.token_hex(4)}")
-    release.provide(namespace_of(release.space.name, found.project), "home-rhea", "data")
-    with stage.forwarded():
-        stage.wait_until_people_can_come()
+    with researcher_on(release, tmp_path_factory.mktemp("stage")) as found:
         yield found
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from pathlib import Path
 
 from tre.errors import Unavailable
 
+from .place import SOURCES
 from .progress import say
 
+Version = tuple[int, ...]
 #: {command: the package of Debian 12 that has it}
 PACKAGES = {
     "containerd": "containerd",
@@ -53,7 +56,31 @@ def lacking() -> list[str]:
         found.append("no apt-get: " + ", ".join(missing_packages()) + " come from Debian's packages")
     if shutil.which(GO) is None:
         found.append("no `go` in PATH: Kubernetes and Cilium are built from Go modules (https://go.dev/dl)")
+    elif (have := go_version()) < (least := least_go()):
+        found.append(f"`go` is {dotted(have)}: what is built needs {dotted(least)} (https://go.dev/dl)")
     return found
+
+
+def go_version() -> Version:
+    """Of the one in PATH; nothing else is fetched in its place."""
+    asked = {**os.environ, "GOTOOLCHAIN": "local"}
+    return version_in(subprocess.run([GO, "version"], env=asked, capture_output=True, text=True).stdout)
+
+
+def least_go() -> Version:
+    """What the pinned modules ask for."""
+    lines = [line for file in SOURCES.glob("go/*/go.mod") for line in file.read_text().splitlines()]
+    return max(version_in(line) for line in lines if line.startswith("go "))
+
+
+def version_in(text: str) -> Version:
+    """The first number with dots; (0,) where there is none."""
+    found = re.search(r"\d+(\.\d+)+", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else (0,)
+
+
+def dotted(version: Version) -> str:
+    return ".".join(map(str, version))
 
 
 def missing_packages() -> list[str]:

@@ -1,0 +1,77 @@
+"""Each of our pods is killed once under an open workspace: within the seconds that stand here its part does again what
+it is for, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cluster.chart.researcher import NAME
+from tre.demo.browser import Browser
+
+from .scene import Scene, within
+
+pytestmark = pytest.mark.timeout(400)
+
+
+def test_the_proxy(scene: Scene) -> None:
+    """The only one of it: its websockets end with it, and the page connects again."""
+    (proxy,) = scene.pods("proxy")
+    scene.kill(proxy)
+    assert scene.researcher.says_again("print(x)", seconds=30) == "41"
+    scene.nothing_is_lost()
+
+
+def test_each_of_two_guards(scene: Scene) -> None:
+    """The one that begins in the place of the first must know every route before the second goes."""
+    for guard in scene.pods("guard"):
+        scene.kill(guard)
+        assert scene.researcher.says_again("print(x)", seconds=30) == "41"
+        scene.nothing_is_lost()
+    assert len(scene.pods("guard")) == 2
+
+
+def test_the_hub(scene: Scene) -> None:
+    """Whoever is in goes on meanwhile; people sign in again, and find their workspace."""
+    (hub,) = scene.pods("hub")
+    scene.kill(hub)
+    assert scene.researcher.says("print(x)") == "41"
+    browser = Browser(scene.researcher.stage.url, scene.researcher.stage.accounts[NAME])
+    within(60, lambda: browser.sign_in() or True)
+    assert browser.open_workspace(scene.researcher.project) == scene.researcher.kernel.base
+    scene.nothing_is_lost()
+
+
+def test_the_api(scene: Scene) -> None:
+    (api,) = scene.pods("api")
+    scene.kill(api)
+    assert scene.researcher.says("print(x)") == "41"
+    assert within(60, scene.researcher.live) == [scene.workspace]
+    scene.nothing_is_lost()
+
+
+def test_what_was_submitted_is_checked_though_all_who_check_are_killed(scene: Scene) -> None:
+    """The worker reads it, the checking pod does what it is told, the intake took it."""
+    request = scene.researcher.submit()
+    for part in ("worker", "checker", "intake"):
+        for pod in scene.pods(part):
+            scene.kill(pod)
+    found = scene.researcher.checked(request, seconds=120)
+    assert found["state"] == "in_review", found
+    assert {file["evidence"] for file in found["files"] if file["name"] == "visits.csv"} == {"verified"}
+    scene.nothing_is_lost()
+    assert scene.researcher.submits()["state"] == "in_review"
+
+
+def test_of_two_controllers_the_other_leads(scene: Scene) -> None:
+    """A Lease lasts 15 s after its holder is gone."""
+    both, leader = scene.pods("controller"), scene.leader()
+    assert len(both) == 2
+    assert leader in both
+    scene.kill(leader)
+    policy = ("--namespace", scene.space, "networkpolicy/default-deny")
+    scene.release.kubectl("delete", *policy)
+    assert within(30, scene.leader, lambda found: found not in ("", leader))
+    assert within(10, lambda: scene.release.kubectl("get", *policy, "--output=name"))
+    scene.nothing_is_lost()
+    assert scene.leader() in scene.pods("controller")
