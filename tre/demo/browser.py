@@ -85,7 +85,7 @@ class Browser:
         raise Unexpected(f"{page.url} has no form for {action}")
 
     def open_workspace(self, project: str, seconds: float = 60) -> str:
-        """Starts the workspace from the spawn page and waits until Lab opens; returns its path."""
+        """Starts the workspace from the spawn page and waits until the Hub sends there and Lab opens; its path."""
         name = self.account.part.username
         base = f"/user/{name}/{project}/"
         answer = self._start(project)
@@ -93,9 +93,11 @@ class Browser:
         while time.monotonic() < until:
             if answer.status_code >= 400:
                 raise Unexpected(f"The workspace did not start: {answer.status_code} {words(answer.text)[:400]}")
-            lab = self.http.get(base + "lab")
-            if lab.status_code == 200 and "jupyter-config-data" in lab.text:
-                return base
+            # Before the Hub sends there it has not seen the workspace answer, and may yet end it.
+            if answer.url.path.startswith(base):
+                lab = self.http.get(base + "lab")
+                if lab.status_code == 200 and "jupyter-config-data" in lab.text:
+                    return base
             time.sleep(0.3)
             answer = self.http.get(f"/hub/spawn-pending/{name}/{project}")
         raise Unexpected(f"The workspace did not open within {seconds:.0f} s; last seen {answer.url}")

@@ -12,6 +12,8 @@ PARTS: set[Line] = {
     ("proxy", "guard", 8002),
     ("hub", "api", 8005),
     ("hub", "guard", 8006),
+    # A workspace that the Hub does not see answer is ended by it.
+    ("hub", "guard", 8002),
     ("guard", "guard", 8006),
     ("guard", "hub", 8001),
     ("guard", "api", 8005),

@@ -37,7 +37,8 @@ def test_the_hub(scene: Scene) -> None:
     scene.kill(hub)
     assert scene.researcher.says("print(x)") == "41"
     browser = Browser(scene.researcher.stage.url, scene.researcher.stage.accounts[NAME])
-    within(60, lambda: browser.sign_in() or True)
+    scene.researcher.stage.wait_until_people_can_come(60)
+    browser.sign_in()
     assert browser.open_workspace(scene.researcher.project) == scene.researcher.kernel.base
     scene.nothing_is_lost()
 

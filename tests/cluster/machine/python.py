@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import py_compile
 import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,14 +50,27 @@ def files() -> dict[str, bytes]:
     version = f"lib/python{sys.version_info[0]}.{sys.version_info[1]}"
     linked = [program]
     for file in _standard(standard):
-        found[f"{ENVIRONMENT}/{version}/{file.relative_to(standard)}"] = file.read_bytes()
+        place = f"{ENVIRONMENT}/{version}/{file.relative_to(standard)}"
+        found[place] = file.read_bytes()
         if file.suffix == ".so":
             linked.append(file)
+        if file.suffix == ".py":
+            folder, _, name = place.rpartition("/")
+            found[f"{folder}/__pycache__/{name[:-3]}.{sys.implementation.cache_tag}.pyc"] = _compiled(file, place)
     for library in _libraries(linked):
         # The loader's own path is fixed; it looks for the others here.
-        place = library if library.name.startswith("ld-linux") else Path("/usr/lib/x86_64-linux-gnu") / library.name
-        found[str(place).lstrip("/")] = library.read_bytes()
+        there = library if library.name.startswith("ld-linux") else Path("/usr/lib/x86_64-linux-gnu") / library.name
+        found[str(there).lstrip("/")] = library.read_bytes()
     return found | {ENTRY[-1].lstrip("/"): STAND_IN}
+
+
+def _compiled(file: Path, place: str) -> bytes:
+    """A pod of a twentieth of a processor would take ten seconds for it, each time. Never compared with its source."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out"
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
+        py_compile.compile(str(file), str(out), dfile=f"/{place}", doraise=True, invalidation_mode=mode)
+        return out.read_bytes()
 
 
 def _standard(folder: Path) -> Iterator[Path]:
