@@ -121,8 +121,9 @@ class Release:
         return {plain(name) for name in found} - ALWAYS
 
     def remove(self) -> None:
-        """All of it, also what outlives a release on purpose."""
-        self.helm("uninstall", "tre", "--ignore-not-found", "--wait", "--timeout=60s")
+        """All of it, also what outlives a release on purpose. Nobody is asked to end in order: their servers go, too."""
+        self.helm("uninstall", "tre", "--ignore-not-found")
+        self.space("delete", "pods", "--all", "--grace-period=1", "--wait=false")
         label = f"tre.example/installation={self.space.name}"
         theirs = self.kubectl("get", "namespaces", f"--selector={label}", "--output=name").split()
         self.kubectl("delete", "--ignore-not-found", "--timeout=120s", f"namespace/{self.space.name}", *theirs)
