@@ -75,6 +75,7 @@ class Release:
     place: Place
     program: Path
     volumes: list[str] = field(default_factory=list)
+    folders: set[Path] = field(default_factory=set)
 
     @property
     def kubectl(self) -> Kubectl:
@@ -84,6 +85,7 @@ class Release:
         for claim in claims:
             folder = self.place.run / "volumes" / space / claim
             folder.mkdir(parents=True, exist_ok=True)
+            self.folders.add(folder.parent)
             volume = local_volume(space, claim, folder)
             self.kubectl.apply([volume])
             self.volumes.append(f"persistentvolume/{volume['metadata']['name']}")
@@ -129,7 +131,8 @@ class Release:
         self.kubectl("delete", "--ignore-not-found", "--timeout=120s", f"namespace/{self.space.name}", *theirs)
         if self.volumes:
             self.kubectl("delete", "--ignore-not-found", "--timeout=60s", *self.volumes)
-        shutil.rmtree(self.place.run / "volumes", ignore_errors=True)
+        for folder in self.folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
