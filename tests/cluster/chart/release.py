@@ -123,7 +123,7 @@ class Release:
         return {plain(name) for name in found} - ALWAYS
 
     def remove(self) -> None:
-        """All of it, also what outlives a release on purpose. Nobody is asked to end in order: their servers go, too."""
+        """All of it, also what outlives a release on purpose. Nobody ends in order: their servers go, too."""
         self.helm("uninstall", "tre", "--ignore-not-found")
         self.space("delete", "pods", "--all", "--grace-period=1", "--wait=false")
         label = f"tre.example/installation={self.space.name}"
