@@ -12,11 +12,12 @@ from tests.fixtures.postgres import StateDatabase, StateDatabases
 from tests.stack.examination.house import Authority, tls_before
 from tre.credentials.files import pgpass_line, write_secret
 from tre.errors import Conflict, InvalidInput, Unavailable
-from tre.settings import PostgresServer, Settings, conninfo
+from tre.settings import OnCluster, PostgresServer, SecretsServer, Settings, conninfo
 from tre.stack.examination import databases
 from tre.stack.examination.certificates import Shown
 from tre.stack.examination.databases import Login, Proof, Seen, judge, judge_nodes, look
 from tre.stack.examination.finding import Finding, Level, exit_code
+from tre.stack.examination.servers import examine_databases
 from tre.stack.ports import free_ports
 from tre.store.migrate import migrate, revisions
 
@@ -213,6 +214,17 @@ def test_how_long_a_certificate_holds(
     assert (found.level.value, found.value) == (level, "postgresql.state.host")
     assert words in found.found
     assert bool(seen.refused) == (level == "fail")
+
+
+def test_what_an_expired_certificate_explains_is_not_said_again(
+    migrated_db: StateDatabase, settings: Settings, authority: Authority
+):
+    with tls_before(socket_of(migrated_db), authority.pair("localhost", until=-3.5)) as port:
+        login = behind_tls(migrated_db, port, authority.ca, settings)
+        here = Settings(settings.state, settings.run, cluster=OnCluster(login.server, login.server, SecretsServer("x")))
+        found = examine_databases(here, [login], datetime.datetime.now(datetime.UTC), canary=False)
+    assert [(one.level, one.value) for one in found] == [(Level.fail, "postgresql.state.host")]
+    assert "expired" in found[0].found
 
 
 @pytest.mark.parametrize(
