@@ -36,6 +36,9 @@ END_SECONDS = 20
 #: Our words are told before the Hub loses its patience.
 BEFORE_THE_HUB = 10
 
+#: The quota counts a pod anew each time that it is asked for, also where the first answer was only late: a busy API
+#: server has more time than KubeSpawner's three seconds, or a project with room would seem full.
+ANSWER_SECONDS = 20
 #: A stream of changes is begun anew after so long without one; KubeSpawner's ten seconds are for one namespace.
 QUIET_SECONDS = 120
 
@@ -72,6 +75,7 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
         # Ours are told by `life`; the hub may not read events.
         self.events_enabled = False
         self.delete_grace_period = 2
+        self.k8s_api_request_timeout = ANSWER_SECONDS
         # The Hub knows the guard alone, also after a restart.
         self.get_pod_url = lambda spawner, pod: self.places.guard_url
         self.plan: LaunchPlan | None = None

@@ -69,8 +69,8 @@ def measured(
         ("guard's memory, each replica", "", kb(guard["kb_per_used_workspace"])),
         ("events of the audit record", f"{project['audit events']:.1f}", f"{workspace['audit events']:.1f}"),
         ("pass of the controller with nothing to do", ms(projects["passes"]["later"] / counts[0]), ""),
-        ("hub, of a processor", "", f"{parts['hub']['processor'] / counts[1]:.3%}"),
-        ("controller, of a processor", f"{projects['quiet']['processor'] / counts[0]:.3%}", ""),
+        ("hub with nothing to do, of a processor", "", f"{parts['hub']['processor'] / counts[1]:.3%}"),
+        ("controller with nothing to do, of a processor", f"{projects['quiet']['processor'] / counts[0]:.4%}", ""),
     ]
     return table(("what one adds", "project, its people included", "workspace"), rows)
 
