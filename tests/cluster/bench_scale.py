@@ -137,7 +137,7 @@ def load_row(found: dict[str, Any]) -> Row:
 
 
 def seconds(spent: dict[str, float]) -> str:
-    """Processor seconds."""
+    """Of a processor."""
     each = ", ".join(f"{name} {value:.0f}" for name, value in spent.items() if value >= 1)
     return f"{sum(spent.values()):.0f} processor seconds: {each}"
 

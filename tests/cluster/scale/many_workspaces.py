@@ -192,7 +192,7 @@ def measure(house: House, town: Town, count: int) -> dict[str, Any]:
     accounts = accounts_of(house)
     found |= {"pages": look(browsers, town), "pages_load": load()}
     found["pages_spent"] = {name: one.seconds() for name, one in accounts.items()}
-    found["changes"] = changes(house, town, random.sample(town.slugs[count // TEAM :], CHANGES))
+    found["changes"] = changes(house, town, random.sample(town.slugs, CHANGES))
     found["after"] = states(house)
     found["bytes"] = {"before": before, "after": sizes(house)}
     for browser in browsers.values():
