@@ -17,7 +17,7 @@ import aiohttp
 from tre.door.internal_api import way_to
 from tre.errors import Unavailable, error_of
 
-#: A hub that starts many at once counts its own delay, too: at three seconds to connect, one start in eleven ended.
+#: A hub that starts many at once counts its own delay, too: at three seconds to connect, one start in thirteen ended.
 TIMEOUT = aiohttp.ClientTimeout(total=20, connect=10)
 
 
