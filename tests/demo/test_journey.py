@@ -42,6 +42,20 @@ def test_the_whole_journey(tmp_path: Path) -> None:
         assert re.search(rf"^ok +[0-9.]+ s +{re.escape(name)}", done.stderr, re.MULTILINE), "while it runs"
 
 
+@pytest.mark.timeout(300)
+def test_one_that_is_broken_off_leaves_nothing_running() -> None:
+    command = [sys.executable, "-m", "tre.cli.main", "demo"]
+    with tempfile.TemporaryDirectory(prefix="j-", dir="/tmp") as folder:
+        environment = {**os.environ, "TMPDIR": folder}
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as played:
+            assert played.stderr
+            assert "start: every server" in played.stderr.readline()
+            played.terminate()
+            played.communicate(timeout=200)
+        assert played.returncode != 0
+        assert list(processes_of(folder)) == []
+
+
 def told(table: str, names: list[str]) -> dict[str, str]:
     """Step → outcome, as the table at the end has them on a wide terminal; evidence may go over lines."""
     head, *lines = table.splitlines()

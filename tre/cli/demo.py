@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -21,6 +22,10 @@ def demo(json_file: Path | None, keep: Path | None, on: str, namespace: str) -> 
         sys.exit(_as_ordinary(json_file, keep))
     from tre.demo import journey
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # What was started ends with it, as after Ctrl-C; what nohup ignores stays ignored.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: sys.exit(1))
     kubeconfig = os.environ.get("KUBECONFIG")
     release = (namespace, Path(kubeconfig) if kubeconfig else None)
     report = journey.play(keep) if on == "machine" else journey.play_on_release(*release)
