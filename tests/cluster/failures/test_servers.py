@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cluster.chart.researcher import ASK_STATE, Researcher
+from tests.cluster.chart.researcher import Researcher
 from tre.demo.release_stage import ReleaseStage
 
 from .scene import Scene, within
@@ -13,24 +13,25 @@ pytestmark = pytest.mark.timeout(400)
 
 #: As after a power cut: it must make good from its log what was not yet on the disk.
 CRASH = "import os, signal; os.kill(1, signal.SIGQUIT)"
-#: As the holder of the recovery key does it.
-SEAL = """
-import base64, json
-from tre.credentials.client import connect
-from tre.credentials.files import read_secret
+#: It begins anew with another key than it was sealed with, and then with its own again.
+KEY = """
+import os, secrets, signal, sys
 from tre.settings import Settings
 from tre.stack import openbao
-settings = Settings.load()
-(key,) = json.loads(read_secret(settings.secret_file(openbao.RECOVERY_FILE)))["recovery_keys"]
-client = connect(settings.openbao_socket)
-begun = client.sys.start_root_token_generation()
-begun = begun.get("data", begun)
-made = client.sys.generate_root(key, begun["nonce"])
-encoded = made.get("data", made)["encoded_token"]
-mixed = base64.b64decode(encoded + "=" * (-len(encoded) % 4))
-token = bytes(a ^ b for a, b in zip(mixed, begun["otp"].encode())).decode()
-connect(settings.openbao_socket, token).sys.seal()
-print(openbao.health(settings)["sealed"])
+key = Settings.load().secret_file(openbao.SEAL_FILE)
+kept = key.with_suffix(".kept")
+if sys.argv[1] == "another":
+    key.rename(kept)
+    key.touch(mode=0o600)
+    key.write_bytes(secrets.token_bytes(32))
+else:
+    kept.rename(key)
+os.kill(1, signal.SIGTERM)
+"""
+SEALED = """
+from tre.settings import Settings
+from tre.stack import openbao
+print(openbao.health(Settings.load()).get("sealed"))
 """
 
 
@@ -62,18 +63,18 @@ def crash(stage: ReleaseStage, server: str) -> None:
 
 def test_openbao_sealed_and_unsealed(scene: Scene, newcomer: Researcher) -> None:
     stage, openbao = scene.researcher.stage, "pod/tre-openbao-0"
-    assert stage.inside(SEAL, part=openbao).strip() == "True"
+    stage.inside(KEY, "another", part=openbao)
+    within(60, lambda: stage.inside(SEALED, part=openbao).strip(), lambda said: said == "True")
     words = scene.researcher.browser.refused_workspace(newcomer.project)
     assert "secrets server" in words, words
-    asked = f"SELECT state, reason FROM workspace WHERE project_slug = '{newcomer.project}'"
-    assert stage.inside(ASK_STATE, asked).startswith("failed")
-    assert "secrets server" in stage.inside(ASK_STATE, asked)
+    listed = stage.tre("ada", "workspace", "list", "--project", newcomer.project)
+    assert [each["state"] for each in listed] == ["failed"]
+    assert "secrets server" in listed[0]["reason"], listed
     assert scene.researcher.says("print(x)") == "41"
     assert scene.researcher.rows() == "60 60"
-    # By its own key, when it begins anew.
-    stage.kube("delete", openbao, "--wait=true", "--timeout=60s")
+    stage.inside(KEY, "its own", part=openbao)
+    within(60, lambda: stage.inside(SEALED, part=openbao).strip(), lambda said: said == "False")
     scene.nothing_is_lost()
     newcomer.start()
     assert newcomer.rows() == "60 60"
     newcomer.leave()
-    scene.nothing_is_lost()
