@@ -51,6 +51,7 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("projects.priorityClass", "system-node-critical", "projects.priorityClass"),
     ("projects.image", "workspace", "projects.image"),
     ("projects.images", {"cost": "workspace-r"}, "projects.images.cost"),
+    ("dns.hosts", {"Data_Server": "10.0.5.8"}, "dns.hosts"),
     ("projects.images", {"No Slug": "workspace-r:1"}, "projects.images"),
     ("projects.mirror", {"namespace": "mirror", "labels": {}, "port": 3128}, "projects.mirror"),
     ("projects.retentionDays", -1, "projects.retentionDays"),
