@@ -53,6 +53,14 @@ class Space:
         self("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=90s", *names)
         return [json.loads(self("logs", name)) for name in names]
 
+    def ends(self, pod: str, *, within: float) -> str:
+        """Its last phase, as soon as it has ended."""
+        until = time.monotonic() + within
+        while (phase := self("get", f"pod/{pod}", "--output=jsonpath={.status.phase}")) not in ("Succeeded", "Failed"):
+            assert time.monotonic() < until, phase
+            time.sleep(0.5)
+        return phase
+
     def reach(self, pod: str, targets: Collection[str]) -> Verdicts:
         found: Verdicts = json.loads(self("exec", pod, "--", "/probe", "reach", *targets))
         return found

@@ -28,6 +28,7 @@ TOOLS = {
 R_KERNEL = """
 import os
 os.environ |= {"JUPYTER_RUNTIME_DIR": "/tmp", "HOME": "/tmp"}
+os.chdir("/tmp")  # Where a kernel without a file of its own has its sockets.
 from jupyter_client.manager import KernelManager
 kernel = KernelManager(kernel_name="ir", transport="ipc")
 kernel.start_kernel()
@@ -161,4 +162,4 @@ def test_it_runs_in_a_restricted_pod_with_nothing_to_write_to(name: str, facts: 
         container |= {"volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
     made["spec"]["restartPolicy"] = "Never"
     space.apply(made)
-    space("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=180s", f"pod/{name}")
+    assert space.ends(name, within=180) == "Succeeded", space("logs", name)
