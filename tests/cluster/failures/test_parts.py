@@ -8,6 +8,7 @@ import pytest
 
 from tests.cluster.chart.researcher import NAME
 from tre.demo.browser import Browser
+from tre.outputs.steps import LEASE
 
 from .scene import Scene, within
 
@@ -52,12 +53,14 @@ def test_the_api(scene: Scene) -> None:
 
 
 def test_what_was_submitted_is_checked_though_all_who_check_are_killed(scene: Scene) -> None:
-    """The worker reads it, the checking pod does what it is told, the intake took it."""
+    """The worker reads it, the checking pod does what it is told, the intake took it. Where the worker had begun, another
+    begins when its lease is over.
+    """
     request = scene.researcher.submit()
     for part in ("worker", "checker", "intake"):
         for pod in scene.pods(part):
             scene.kill(pod)
-    found = scene.researcher.checked(request, seconds=120)
+    found = scene.researcher.checked(request, seconds=LEASE.total_seconds() + 60)
     assert found["state"] == "in_review", found
     assert {file["evidence"] for file in found["files"] if file["name"] == "visits.csv"} == {"verified"}
     scene.nothing_is_lost()
