@@ -53,8 +53,8 @@ def test_the_api(scene: Scene) -> None:
 
 
 def test_what_was_submitted_is_checked_though_all_who_check_are_killed(scene: Scene) -> None:
-    """The worker reads it, the checking pod does what it is told, the intake took it. Where the worker had begun, another
-    begins when its lease is over.
+    """The worker reads it, the checking pod does what it is told, the intake took it. Where the worker had begun,
+    another begins when its lease is over.
     """
     request = scene.researcher.submit()
     for part in ("worker", "checker", "intake"):
