@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 
 import httpx
+import toml
 
 from tests.door.parts import ROOT, Process, is_free, wait_for
 from tre.door.places import Places
-from tre.door.proxy import write_traefik_static
+from tre.door.proxy import traefik_static
 from tre.settings import Settings
 from tre.stack.platform import PORTS
 from tre.stack.ports import free_ports
@@ -31,8 +32,12 @@ class PlainHub:
         self.processes: list[Process] = []
 
     def __enter__(self) -> "PlainHub":
-        self.places.traefik_rules.touch()  # none of ours
-        self._run([str(Path(sys.executable).parent / "traefik"), *write_traefik_static(self.places)[1:]], "traefik")
+        static = traefik_static(self.places)
+        del static["entryPoints"]["http"]["http"]["middlewares"]  # ours
+        self.places.traefik_static.write_text(toml.dumps(static))
+        self.places.traefik_rules.touch()
+        traefik = str(Path(sys.executable).parent / "traefik")
+        self._run([traefik, f"--configfile={self.places.traefik_static}"], "traefik")
         wait_for(lambda: not is_free(self.places.public_port), "traefik", 30)
         config = self.folder / "config.py"
         traits = self.folder / "traits.json"
