@@ -32,6 +32,14 @@ class PlainHub:
         self.processes: list[Process] = []
 
     def __enter__(self) -> "PlainHub":
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()  # nothing of it stays where it does not come up
+            raise
+        return self
+
+    def _start(self) -> None:
         static = traefik_static(self.places)
         del static["entryPoints"]["http"]["http"]["middlewares"]  # ours
         self.places.traefik_static.write_text(toml.dumps(static))
@@ -47,7 +55,6 @@ class PlainHub:
         )
         self._run([sys.executable, "-m", "jupyterhub", "-f", str(config)], "hub")
         wait_for(self._answers, "plain hub", 60)
-        return self
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self.processes):
