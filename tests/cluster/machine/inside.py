@@ -12,16 +12,14 @@ import os
 import resource
 import shutil
 import socket
-import ssl
 import sys
-import urllib.request
 from pathlib import Path
 
 from tre.errors import TreError
 
 from . import build, contents, groups, images, mounts, network, servers
 from .place import Place
-from .processes import Server, Servers, answers
+from .processes import Server, Servers, answers, etcd_is_healthy
 from .progress import READY, tell
 
 FILES_OPEN = 20_000
@@ -88,7 +86,7 @@ def start_outside(place: Place, found: Servers) -> None:
 def start_control(place: Place, found: Servers, listener: int) -> None:
     found.start(Server("containerd", servers.containerd(place)))
     found.start(Server("etcd", servers.etcd(place)))
-    found.wait("etcd did not become healthy", lambda: etcd_is_healthy(place.keys), seconds=30, log="etcd")
+    found.wait("etcd did not become healthy", lambda: etcd_is_healthy(servers.ETCD, place.keys), seconds=30, log="etcd")
     found.start(Server("apiserver", servers.apiserver(place)))
     kubectl = str(place.programs / "kubectl")
     api = answers([kubectl, "get", "--raw=/readyz"], found.environment)
@@ -98,16 +96,6 @@ def start_control(place: Place, found: Servers, listener: int) -> None:
     found.start(Server("scheduler", servers.scheduler(place)))
     target = f"{network.NODE_ADDRESS}:{network.API_PORT}"
     found.start(Server("relay", [str(place.programs / "probe"), "relay", str(listener), target], pass_fds=(listener,)))
-
-
-def etcd_is_healthy(keys: Path) -> bool:
-    context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-    context.load_cert_chain(keys / "apiserver-etcd.crt", keys / "apiserver-etcd.key")
-    try:
-        with urllib.request.urlopen(f"{servers.ETCD}/health", timeout=3, context=context) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def start_node(place: Place, found: Servers) -> None:

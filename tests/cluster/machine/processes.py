@@ -7,8 +7,10 @@ that explains it. Starts a server again that ended after the cluster was ready.
 from __future__ import annotations
 
 import os
+import ssl
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,3 +104,13 @@ def answers(command: Sequence[str], environment: Mapping[str, str] | None = None
         return done.returncode == 0
 
     return holds
+
+
+def etcd_is_healthy(address: str, keys: Path) -> bool:
+    context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
+    context.load_cert_chain(keys / "apiserver-etcd.crt", keys / "apiserver-etcd.key")
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=3, context=context) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

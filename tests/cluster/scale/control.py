@@ -12,10 +12,8 @@ import contextlib
 import json
 import os
 import signal
-import ssl
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +22,7 @@ from typing import Any
 from tests.cluster.machine import configs, pki, servers
 from tests.cluster.machine.contents import Kubectl
 from tests.cluster.machine.place import Place
-from tests.cluster.machine.processes import answers
+from tests.cluster.machine.processes import answers, etcd_is_healthy
 from tests.cluster.scale.stages import stages
 from tre.errors import Unavailable
 from tre.stack import process
@@ -92,7 +90,7 @@ class ControlPlane:
     def start(self) -> None:
         self.prepare()
         self.run("etcd", servers.etcd(self.place, self.where))
-        self.wait("etcd", self.etcd_answers, 30)
+        self.wait("etcd", lambda: etcd_is_healthy(self.where.etcd, self.place.keys), 30)
         # kwok begins its streams in a way that an API server over Debian's etcd takes for one that it cannot serve.
         only_here = ["--endpoint-reconciler-type=none", "--feature-gates=WatchList=false"]
         self.run("apiserver", [*servers.apiserver(self.place, self.where), *only_here])
@@ -141,16 +139,6 @@ class ControlPlane:
                 tail = (self.place.logs / f"{name}.log").read_text(errors="replace")[-1500:]
                 raise Unavailable(f"{name} did not become ready. The end of its log:\n{tail}")
             time.sleep(0.1)
-
-    def etcd_answers(self) -> bool:
-        keys = self.place.keys
-        context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
-        context.load_cert_chain(keys / "apiserver-etcd.crt", keys / "apiserver-etcd.key")
-        try:
-            with urllib.request.urlopen(f"{self.where.etcd}/health", timeout=3, context=context) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
     def stop(self) -> None:
         for each in reversed(self.processes.values()):

@@ -7,29 +7,18 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.chart import rendering
 from tre.stack.examination.installation import CHART, Installation, merged
 
-OUTSIDE: dict[str, Any] = {
-    "url": "https://tre.example",
-    "images": {"registry": "registry.example/tre", "tag": "1.0"},
-    "postgresql": {
-        "state": {"host": "pg.example", "cidr": "10.0.5.7/32"},
-        "data": {"host": "data.example", "cidr": "10.0.5.8/32"},
-        "logins": "tre-logins",
-        "ca": "pg-ca",
+OUTSIDE: dict[str, Any] = merged(
+    rendering.OUTSIDE,
+    {
+        "images": {"registry": "registry.example/tre", "tag": "1.0"},
+        "postgresql": {"ca": "pg-ca"},
+        "oidc": {"ca": None},
+        "kubernetes": {"cidr": "10.0.0.0/30"},
     },
-    "openbao": {"url": "https://bao.example:8200", "cidr": "10.0.5.9/32"},
-    "oidc": {
-        "issuer": "https://id.example/realms/uni",
-        "clientId": "tre",
-        "clientSecret": "tre-oidc",
-        "cidr": "10.0.5.10/32",
-        "amr": ["mfa"],
-    },
-    "kubernetes": {"cidr": "10.0.0.0/30"},
-    "intake": {"clusterIP": "10.96.0.77"},
-    "dns": {"clusterIP": "10.96.0.78", "hosts": {"data.example": "10.0.5.8"}},
-}
+)
 
 
 def installation(*, installed: bool = False, **changes: Any) -> Installation:
