@@ -15,12 +15,12 @@ from tre.data.sources import Places
 from tre.errors import InvalidInput, Unavailable
 
 KINDS = {"nhs": "text", "n": "int", "words": "text"}
-ROWS, PEOPLE = 400_000, 40_000
+ROWS, PEOPLE = 600_000, 60_000
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> Places:
-    """400,000 records of 40,000 people, with enough text to outgrow a small memory."""
+    """600,000 records of 60,000 people, with enough text to outgrow a small memory."""
     folder = tmp_path_factory.mktemp("build")
     target = folder / "incoming" / "acme" / "visits" / "part-1.parquet"
     target.parent.mkdir(parents=True)
@@ -70,7 +70,7 @@ def alike(first: Path, second: Path) -> float:
     return row[0]
 
 
-@pytest.mark.parametrize("memory", ["1500MB", "80MB"])
+@pytest.mark.parametrize("memory", ["1500MB", "90MB"])
 @pytest.mark.parametrize("salted", [True, False])
 def test_the_order_of_people_has_nothing_in_common(places, tmp_path, monkeypatch, memory, salted):
     """Also where a join outgrows the memory. There, without the salt, the orders are alike: the test would see it."""
@@ -85,6 +85,21 @@ def test_the_order_of_people_has_nothing_in_common(places, tmp_path, monkeypatch
         assert alike(heart, lungs) < 0.05
     else:
         assert alike(heart, lungs) > 0.2
+
+
+def rows_of(folder: Path) -> set[tuple[object, ...]]:
+    with duckdb.connect() as connection:
+        return set(connection.execute(f"SELECT * FROM '{folder}/*.parquet'").fetchall())
+
+
+def test_identifiers_whose_salted_hashes_are_the_same_stay_apart(places, tmp_path, monkeypatch):
+    """The hash alone is joined by only where it was seen to tell all of them apart."""
+    usual = built(places, tmp_path / "usual", bytes(32))
+    monkeypatch.setattr(building, "_salted", lambda key: f"hash({key}, $salt) % {PEOPLE}")
+    colliding = built(places, tmp_path / "colliding", bytes(32))
+    found = rows_of(usual)
+    assert len(found) == ROWS
+    assert rows_of(colliding) == found
 
 
 def test_memory_that_does_not_suffice_is_told(places, tmp_path, monkeypatch):

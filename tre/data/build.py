@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ from tre.store.canonical import digest_of
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 _OPTIONS = "(FORMAT parquet, COMPRESSION zstd)"
 _CASTS = {"float": "DOUBLE", "text": "VARCHAR"}
@@ -86,6 +88,29 @@ class Recipe:
         return {name: scheme_of(self.dataset, name, by_name[name].scheme) for name in self.pseudonymised}
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """One pseudonymised column's registered table raw value → pseudonym.
+
+    `exact`: no two values have the same salted hash, so that they are told apart by it alone. `incomplete`: some rows
+    have no value that counts.
+    """
+
+    name: str
+    table: str
+    key: str
+    exact: bool
+    incomplete: bool
+
+    @property
+    def match(self) -> str:
+        """Salted, because a join that outgrows the memory deals its rows out by a hash of what it joins by: otherwise
+        that would be the same for every project and show in the order of the rows.
+        """
+        salted = f"{self.table}.salted = {_salted(self.key)}"
+        return salted if self.exact else f"{salted} AND {self.table}.raw = {self.key}"
+
+
 def build(places: Places, recipe: Recipe, key: PseudonymKey, folder: Path, work: Path, *, made_at: str) -> Manifest:
     """Writes the files and the manifest into `folder`, on disk and read-only when this returns.
 
@@ -96,8 +121,9 @@ def build(places: Places, recipe: Recipe, key: PseudonymKey, folder: Path, work:
         _check_columns(recipe, source)
         allowed = [*source.files, *map(str, outputs)]
         with locked(allowed, work, joins_as_written=True) as connection:
-            incomplete = _translate(connection, recipe, source, key)
-            counts = {path: _write(connection, recipe, source, path) for path in outputs[: 1 + incomplete]}
+            lookups = _lookups(connection, recipe, source, key)
+            incomplete = any(each.incomplete for each in lookups if each.name == recipe.lead)
+            counts = {path: _write(connection, recipe, source, lookups, path) for path in outputs[: 1 + incomplete]}
         digest, kinds = source.digest, {name: source.columns[name] for name in recipe.columns}
     made = Manifest(
         grant=recipe.grant,
@@ -126,11 +152,11 @@ def _check_columns(recipe: Recipe, source: Opened) -> None:
             )
 
 
-def _translate(connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Opened, key: PseudonymKey) -> bool:
-    """Registers one table per pseudonymised column: raw value → pseudonym, for every value among the granted rows.
-    True when some rows lack the lead.
-    """
-    incomplete = False
+def _lookups(
+    connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Opened, key: PseudonymKey
+) -> tuple[Lookup, ...]:
+    """One per pseudonymised column, with every value among the granted rows."""
+    found = []
     for number, (name, scheme) in enumerate(recipe.schemes().items()):
         records, parameters = _records(recipe, source)
         query = (
@@ -138,37 +164,53 @@ def _translate(connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Op
             f"encode({CANONICAL.format(column='value')}) AS canonical "
             f"FROM (SELECT DISTINCT {_key(quote(name), recipe.kind_of(name))} AS value FROM {records})"
         )
-        found = connection.sql(query, params=parameters).to_arrow_table()
-        if found["canonical"].null_count:
-            incomplete = incomplete or name == recipe.lead
-            found = found.filter(found["canonical"].is_valid())
-        connection.register(f"translation_{number}", translation(key, scheme, found))
-    return incomplete
+        values = connection.sql(query, params=parameters).to_arrow_table()
+        known = values.filter(values["canonical"].is_valid())
+        with ThreadPoolExecutor(1) as beside:
+            exact = beside.submit(_all_different, values["salted"])
+            translated = translation(key, scheme, known)
+        lookup = Lookup(
+            name=name,
+            table=f"translation_{number}",
+            key=_key(f"records.{quote(name)}", recipe.kind_of(name)),
+            exact=exact.result(),
+            incomplete=known.num_rows < values.num_rows,
+        )
+        connection.register(lookup.table, translated.drop_columns("raw") if lookup.exact else translated)
+        found.append(lookup)
+    return tuple(found)
 
 
-def _write(connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Opened, path: Path) -> int:
+def _all_different(values: pa.ChunkedArray) -> bool:
+    import numpy as np
+
+    ordered = np.sort(values.to_numpy())
+    return not bool((ordered[1:] == ordered[:-1]).any())
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, recipe: Recipe, source: Opened, lookups: Sequence[Lookup], path: Path
+) -> int:
     """Rows in the order of the lead's pseudonyms go into the main file, those that lack it into another, shuffled."""
-    query, parameters = _query(recipe, source, leftover=path.name == LEFTOVER)
+    query, parameters = _query(recipe, source, lookups, leftover=path.name == LEFTOVER)
     row = connection.execute(f"COPY ({query}) TO '{_literal(path)}' {_OPTIONS}", parameters).fetchone()
     return int(row[0]) if row else 0
 
 
-def _query(recipe: Recipe, source: Opened, *, leftover: bool) -> tuple[str, dict[str, Any]]:
+def _query(recipe: Recipe, source: Opened, lookups: Sequence[Lookup], *, leftover: bool) -> tuple[str, dict[str, Any]]:
     records, parameters = _records(recipe, source)
-    tables = {name: f"translation_{number}" for number, name in enumerate(recipe.pseudonymised)}
+    tables = {lookup.name: lookup.table for lookup in lookups}
     chosen = ", ".join(_chosen(recipe, name, tables) for name in recipe.columns)
-    matches = {
-        name: _match(table, _key(f"records.{quote(name)}", recipe.kind_of(name))) for name, table in tables.items()
-    }
-    joins = [f"LEFT JOIN {table} ON {matches[name]}" for name, table in tables.items()]
+    joins = [f"LEFT JOIN {each.table} ON {each.match}" for each in lookups]
     order = "ORDER BY random()"
     origin = f"{records} AS records"
-    if leftover and recipe.lead:
-        joins.append(f"WHERE {tables[recipe.lead]}.raw IS NULL")
-    elif recipe.lead:
-        lead, order = tables[recipe.lead], ""
-        origin = f"{lead} JOIN {origin} ON {matches[recipe.lead]}"
-        joins = [join for name, join in zip(tables, joins, strict=True) if name != recipe.lead]
+    lead = next((each for each in lookups if each.name == recipe.lead), None)
+    if leftover and lead:
+        joins.append(f"WHERE {lead.table}.salted IS NULL")
+    elif lead:
+        order = ""
+        origin = f"{lead.table} JOIN {origin} ON {lead.match}"
+        joins = [join for each, join in zip(lookups, joins, strict=True) if each is not lead]
     return f"SELECT {chosen} FROM {origin} {' '.join(joins)} {order}", parameters  # noqa: S608
 
 
@@ -191,19 +233,12 @@ def _records(recipe: Recipe, source: Opened) -> tuple[str, dict[str, Any]]:
     )
 
 
-def _match(table: str, key: str) -> str:
-    return f"{table}.raw = {key} AND {table}.salted = {_salted(key)}"
-
-
 def _key(column: str, kind: str) -> str:
     """An identifier as it is joined by: one type each for numbers and text, whatever the source made of them."""
     return f"CAST({column} AS {'BIGINT' if kind == 'int' else 'VARCHAR'})"
 
 
 def _salted(key: str) -> str:
-    """Joined by as well. A join that outgrows the memory deals its rows out by a hash of what it joins by: unsalted,
-    that would be the same for every project and show in the order of the rows.
-    """
     return f"hash({key}, $salt)"
 
 
