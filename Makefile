@@ -17,10 +17,8 @@ AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovid
 # What the whole suite must have taken of the branches of rules and services.
 COVERED := $(BIN)/python -m tests.covered
 
-# As root, who made the cluster; then what needs servers of ours, as an ordinary user.
-CLUSTER_TESTS = $(BIN)/python -m pytest -q -p no:cacheprovider -rs tests/cluster --ignore tests/cluster/projects && \
-	TRE_TEST_KUBECONFIG="$$(cat "$${KUBECONFIG:-$$($(BIN)/python -m tests.cluster.machine.place)}")" \
-	$(ORDINARY) $(BIN)/python -m pytest -q -p no:cacheprovider tests/cluster/projects
+# `make test-cluster ONCE_MORE=--once-more` tries what failed a second time.
+CLUSTER_TESTS := $(BIN)/python -m tests.cluster.suite $(ONCE_MORE)
 
 .PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down images check peers bench lock clean
 

@@ -4,7 +4,8 @@ Decides only which there are and how the page looks. Each module has `run()`, wh
 `ours`, the `other` it was compared with in the same run, their `ratio`, the `goal`, whether it was `met`, `detail`.
 `make bench` measures all of them; `python -m tests.bench NAME…` some, and keeps what the page knows of the others.
 Each module runs in a process of its own, so that none measures what another left in memory, and as an ordinary user,
-because Jupyter and PostgreSQL refuse root; only this process, which writes the page, may be root's.
+because Jupyter and PostgreSQL refuse root; only this process, which writes the page, and what needs root's cluster may
+be root's.
 """
 
 from __future__ import annotations
@@ -27,8 +28,11 @@ MODULES = (
     "tests.outputs.bench_lists",
     "tests.outputs.bench_checks",
     "tests.cluster.bench_scale",
+    "tests.cluster.bench_start",
     "tests.output_checks.bench_rows",
 )
+#: The cluster of the tests is root's.
+AS_ROOT = {"tests.cluster.bench_start"}
 CHECKOUT = Path(__file__).resolve().parents[1]
 ROWS = CHECKOUT / "build" / "bench-rows.json"
 DOCS = CHECKOUT / "docs"
@@ -55,7 +59,7 @@ def main() -> int:
 def measured(name: str) -> list[dict[str, Any]]:
     """The rows of one module, measured in a process of its own; raises `CalledProcessError` where it fails."""
     ROWS.unlink(missing_ok=True)
-    ordinary = [sys.executable, "-m", "tre.stack.ordinary", "--"]
+    ordinary = [] if name in AS_ROOT else [sys.executable, "-m", "tre.stack.ordinary", "--"]
     measure = f"from tests import bench; bench.write_rows({name!r})"
     subprocess.run([*ordinary, sys.executable, "-c", measure], cwd=CHECKOUT, check=True)
     rows: list[dict[str, Any]] = json.loads(ROWS.read_text())

@@ -77,7 +77,3 @@ def place(run: Path | None = None) -> Place:
                     hint="Choose a folder on a disk.",
                 )
     return found
-
-
-if __name__ == "__main__":
-    print(place().kubeconfig)
