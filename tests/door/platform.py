@@ -49,7 +49,7 @@ class Platform:
         url_file = self.places.hub_database_url
         url_file.touch(mode=0o600)
         url_file.write_text(f"sqlite:///{database}")
-        self.places.intake_public_key.write_bytes(PEM)
+        self.api.intake_key = PEM.decode()
         self.api.plans = self.plan
         self.api.start()
         self.start_one("traefik")

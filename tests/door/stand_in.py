@@ -65,6 +65,7 @@ class InternalApi:
         self.refuse_start: dict[str, str] = {}
         self.requests: dict[str, dict[str, Any]] = {}
         self.refuse_submit = ""
+        self.intake_key = ""
         self.clients: list[str] = []
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
@@ -97,6 +98,8 @@ class InternalApi:
             case ["internal", "people", name]:
                 person = self.people.get(name)
                 return web.json_response(person) if person else refused(404, "not_found", "no such person")
+            case ["internal", "intake-key"]:
+                return web.json_response({"pem": self.intake_key})
             case ["internal", "workspaces"]:
                 why = self.refuse_start.get(body["project"])
                 if why:

@@ -13,6 +13,7 @@ from hashlib import sha256
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.door.intake_house import HOUR, KEY, PEM, Intake, form, good, manifest
 from tests.door.parts import UnixHttp, door_settings, wait_for
@@ -25,8 +26,8 @@ from tre.door.tokens import encode, make
 def house() -> Iterator[Intake]:
     settings = door_settings("tre-intake-")
     Places(settings).prepare()
-    Places(settings).intake_public_key.write_bytes(PEM)
     found = Intake(settings, InternalApi(settings.internal_socket))
+    found.api.intake_key = PEM.decode()
     found.api.start()
     found.start()
     yield found
@@ -42,6 +43,29 @@ def intake(house: Intake) -> Iterator[Intake]:
     yield house
     house.api.refuse_submit = ""
     assert house.left() == [], "nothing half-done may stay"
+
+
+def test_a_key_that_was_rotated_is_asked_for_once(intake: Intake):
+    """The first token of the new version makes the intake ask; a bad one never makes it ask for each."""
+    new = Ed25519PrivateKey.generate()
+    newest = new.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    token = make(new.sign, workspace_id="w1", now=datetime.now(UTC), life=HOUR)
+    foreign = make(Ed25519PrivateKey.generate().sign, workspace_id="w1", now=datetime.now(UTC), life=HOUR)
+    asked = lambda: [path for _, path, _ in intake.api.calls].count("/internal/intake-key")  # noqa: E731
+    assert listed(intake, token) == 401
+    intake.api.intake_key = (newest + PEM).decode()
+    try:
+        wait_for(lambda: listed(intake, token) == 200, "the new key")
+        before = asked()
+        assert [listed(intake, foreign) for _ in range(20)] == [401] * 20
+        assert asked() <= before + 1
+        assert listed(intake, good()) == 200
+    finally:
+        intake.api.intake_key = PEM.decode()
+
+
+def listed(intake: Intake, token: str) -> int:
+    return intake.ask("w1", "GET", "/requests", Authorization=f"Bearer {token}")[0]
 
 
 def test_a_submission_arrives_whole(intake: Intake):

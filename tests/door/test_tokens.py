@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tre.door.tokens import AUDIENCE, ISSUER, IntakeClaims, encode, load_public_key, make, verify
+from tre.door.tokens import AUDIENCE, ISSUER, IntakeClaims, encode, load_public_keys, make, verify
 from tre.errors import InvalidInput, Unauthenticated
 
 KEY = Ed25519PrivateKey.generate()
@@ -23,7 +23,7 @@ def pem(key) -> bytes:
 
 
 def check(token: str, workspace_id: str = "w1", now: datetime = NOW) -> IntakeClaims:
-    return verify(token, load_public_key(pem(KEY)), workspace_id=workspace_id, now=now)
+    return verify(token, load_public_keys(pem(KEY)), workspace_id=workspace_id, now=now)
 
 
 def good(**changes):
@@ -133,6 +133,6 @@ def test_making():
     with pytest.raises(InvalidInput):
         make(KEY.sign, workspace_id="w1", now=NOW, life=timedelta(days=30))
     with pytest.raises(InvalidInput):
-        load_public_key(b"nonsense")
+        load_public_keys(b"nonsense")
     with pytest.raises(InvalidInput):
-        load_public_key(pem(generate_private_key(SECP256R1())))
+        load_public_keys(pem(generate_private_key(SECP256R1())))

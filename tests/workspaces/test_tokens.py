@@ -26,7 +26,7 @@ def test_a_workspace_outlives_its_first_token(
 ):
     make = token_maker(Platform(settings, desk.people.db, secrets, ContentStore(folder / "content")))
     given = SandboxTokens(make, runtime)
-    key = tokens.load_public_key(secrets.public_pem("intake").encode())
+    keys = tokens.load_public_keys(secrets.public_pems("intake").encode())
     workspace_id = desk.running()
     first = service.issue_token(desk.people.db, make, workspace_id)
     state = runtime.start(make_plan(folder, workspace_id, secrets={TOKEN_FILE: first}))
@@ -35,11 +35,11 @@ def test_a_workspace_outlives_its_first_token(
         now = desk.people.clock.advance(minutes=30)
         assert controller.converge(desk.people.db, desk.leases, [desk.sandboxes], given) == 0
         held = sh(runtime, state, f"cat /run/tre/{TOKEN_FILE}")
-        assert tokens.verify(held, key, workspace_id=workspace_id, now=now).workspace_id == workspace_id
+        assert tokens.verify(held, keys, workspace_id=workspace_id, now=now).workspace_id == workspace_id
         seen.add(held)
     assert len(seen) == 11
     with pytest.raises(Unauthenticated):
-        tokens.verify(first, key, workspace_id=workspace_id, now=desk.people.clock())
+        tokens.verify(first, keys, workspace_id=workspace_id, now=desk.people.clock())
     # Nobody renews any more: an hour later the last one opens nothing either.
     with pytest.raises(Unauthenticated):
-        tokens.verify(held, key, workspace_id=workspace_id, now=desk.people.clock() + timedelta(hours=1))
+        tokens.verify(held, keys, workspace_id=workspace_id, now=desk.people.clock() + timedelta(hours=1))

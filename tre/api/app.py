@@ -15,6 +15,7 @@ from tre.api import (
     inbox,
     intake,
     internal,
+    keys,
     outputs,
     people,
     projects,
@@ -42,6 +43,7 @@ ROUTERS = (
     outputs.router,
     inbox.router,
     audit.router,
+    keys.router,
 )
 
 

@@ -157,8 +157,8 @@ def token_maker(platform: Platform) -> MakeToken:
 
 @router.get("/intake-key", dependencies=[only(Client.intake)])
 def intake_key(platform: PlatformHere) -> dict[str, str]:
-    """The public key of intake tokens, for an intake that shares no disk with us."""
-    return {"pem": platform.secrets.public_pem(INTAKE_KEY)}
+    """The public key of intake tokens, every version of it."""
+    return {"pem": platform.secrets.public_pems(INTAKE_KEY)}
 
 
 @router.post("/workspaces", status_code=201, dependencies=[only(Client.hub)])

@@ -26,6 +26,7 @@ NOUNS = {
     "extract": ("tre.cli.data:extract", "Extracts: what a project's workspaces see."),
     "grant": ("tre.cli.data:grant", "A controller's decision on its own data."),
     "inbox": ("tre.cli.inbox:inbox", "What waits for you."),
+    "key": ("tre.cli.key:key", "The platform's signing keys: list, rotate."),
     "login": ("tre.cli.login:login", "Sign in: password and one-time code, or a browser."),
     "logout": ("tre.cli.login:logout", "Revoke the token of this computer."),
     "organisation": ("tre.cli.people:organisation", "Organisations: list, add."),

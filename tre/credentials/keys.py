@@ -37,6 +37,12 @@ def public_keys(server: Server, key: str) -> dict[int, bytes]:
     return {int(number): base64.b64decode(found["public_key"]) for number, found in answer["data"]["keys"].items()}
 
 
+def rotate(server: Server, key: str) -> int:
+    """Adds a version, which signs from now on; what older ones signed stays good. Returns its number."""
+    server.call(f"rotate {key}", lambda client: client.secrets.transit.rotate_key(key))
+    return max(public_keys(server, key))
+
+
 def verifies(public_key: bytes, data: bytes, signature: bytes) -> bool:
     """Is `signature` one of `data`? Needs no server: whoever has the public key can check."""
     try:

@@ -38,6 +38,7 @@ def control_plane_policy() -> Paths:
     for key in SIGNING_KEYS:
         signing[f"transit/sign/{key}"] = allow("update")
         signing[f"transit/keys/{key}"] = allow("read")
+        signing[f"transit/keys/{key}/rotate"] = allow("update")
     wrapped = f"{WRAPPING_PREFIX}*"
     return {
         **signing,

@@ -60,6 +60,14 @@ class Secrets:
     def public_pem(self, key: str) -> str:
         return keys.pem(self.public_key(key))
 
+    def public_pems(self, key: str) -> str:
+        """Every version, the newest first, one PEM block after the other."""
+        return "".join(keys.pem(public) for _, public in sorted(self.public_keys(key).items(), reverse=True))
+
+    def rotate(self, key: str) -> int:
+        """The new version's number."""
+        return keys.rotate(self.server, key)
+
     # Wrapping: one key per project.
 
     def wrap(self, project: str, plain: bytes) -> str:

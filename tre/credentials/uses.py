@@ -44,4 +44,6 @@ class SigningKey:
         return self.secrets.verify(self.name, message, raw)
 
     def public_key(self) -> str:
-        return base64.b64encode(self.secrets.public_key(self.name)).decode()
+        """Every version, the oldest first, with commas between: `tre.audit.signature.check_with` reads it."""
+        versions = sorted(self.secrets.public_keys(self.name).items())
+        return ",".join(base64.b64encode(public).decode() for _, public in versions)

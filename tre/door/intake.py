@@ -10,20 +10,22 @@ token alone names the workspace, and each is counted by itself.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tre.door import tokens
-from tre.door.guard.routes import write_private
 from tre.door.internal_api import InternalApi, read_secret
 from tre.door.listening import open_private_site, run, told, until_signal
 from tre.door.places import Places
@@ -37,7 +39,8 @@ log = logging.getLogger("tre.intake")
 SOCKET = "intake.sock"
 CONNECTIONS = 16
 CONNECTIONS_OF_ALL = 2048
-KEY_SECONDS = 60.0
+#: The control plane is asked for newer keys at most so often.
+KEY_SECONDS = 5.0
 UPLOADS = 2
 CONNECTION_SECONDS = 360.0
 REQUEST = re.compile(r"/requests/([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
@@ -83,7 +86,7 @@ class Counter:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            claims = self._who(request)
+            claims = await self._who(request)
             return await self._answer(request, claims)
         except TreError as error:
             log.info("workspace %s: %s refused: %s", self.workspace_id, request.method, error.message)
@@ -96,12 +99,12 @@ class Counter:
             log.exception("workspace %s: failed", self.workspace_id)
             return web.json_response(TreError("Something went wrong on our side.").as_dict(), status=500)
 
-    def _who(self, request: web.BaseRequest) -> tokens.IntakeClaims:
+    async def _who(self, request: web.BaseRequest) -> tokens.IntakeClaims:
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         if kind != "Bearer" or len(request.headers.getall("Authorization")) != 1:
             raise Unauthenticated("Send the intake token as Authorization: Bearer.")
         workspace_id = self.workspace_id or tokens.named(token)
-        return tokens.verify(token, self._intake.key(), workspace_id=workspace_id, now=self._intake.clock())
+        return await self._intake.claims(token, workspace_id)
 
     async def _answer(self, request: web.BaseRequest, claims: tokens.IntakeClaims) -> web.StreamResponse:
         found = REQUEST.fullmatch(request.raw_path)
@@ -136,7 +139,6 @@ class Intake:
     def __init__(
         self,
         folder: Path,
-        key_file: Path,
         store: ContentStore,
         api: InternalApi,
         *,
@@ -145,19 +147,32 @@ class Intake:
     ) -> None:
         self.store, self.api, self.clock = store, api, clock
         self.limits = limits or UploadLimits()
-        self._folder, self._key_file = folder, key_file
-        self._key: tuple[float, Any] | None = None
+        self._folder = folder
+        self._keys: tuple[Ed25519PublicKey, ...] = ()
+        self._asked = -KEY_SECONDS
         self._windows: dict[str, Counter] = {}
 
-    def key(self) -> Any:
-        """The public key, read again when the file changes; raises Unavailable where there is none."""
+    async def claims(self, token: str, workspace_id: str) -> tokens.IntakeClaims:
+        """Of a sound token. One that no key fits may be signed by a newer version: then the control plane is asked, but
+        not for each bad token. Raises Unauthenticated, and Unavailable where no key is known.
+        """
+        if self._keys:
+            with contextlib.suppress(Unauthenticated):
+                return tokens.verify(token, self._keys, workspace_id=workspace_id, now=self.clock())
+        await self._ask_for_keys()
+        return tokens.verify(token, self._keys, workspace_id=workspace_id, now=self.clock())
+
+    async def _ask_for_keys(self) -> None:
+        moment = time.monotonic()
+        if self._keys and moment < self._asked + KEY_SECONDS:
+            return
+        self._asked = moment
         try:
-            changed = self._key_file.stat().st_mtime
-            if self._key is None or self._key[0] != changed:
-                self._key = (changed, tokens.load_public_key(self._key_file.read_bytes()))
-        except (OSError, InvalidInput) as error:
-            raise Unavailable("The intake has no key to check tokens with.") from error
-        return self._key[1]
+            self._keys = tokens.load_public_keys((await self.api.intake_key()).encode())
+        except TreError as error:
+            log.warning("the key was not read: %s", error.message)
+            if not self._keys:
+                raise Unavailable("The intake has no key to check tokens with.", hint="Try again.") from error
 
     async def restore(self) -> None:
         """Listen again for every workspace whose folder is there."""
@@ -210,7 +225,7 @@ class Intake:
 async def serve(places: Places) -> None:
     settings = places.settings
     api = InternalApi(places.internal, read_secret(places.secret("internal-intake.token")))
-    intake = Intake(settings.intake_sockets, places.intake_public_key, ContentStore(settings.content), api)
+    intake = Intake(settings.intake_sockets, ContentStore(settings.content), api)
     try:
         await (serve_cluster if settings.cluster else serve_sockets)(places, intake)
     finally:
@@ -230,25 +245,13 @@ async def serve_sockets(places: Places, intake: Intake) -> None:
 
 
 async def serve_cluster(places: Places, intake: Intake) -> None:
-    """One port. The key is asked of the control plane and kept: it changes where the secrets server is made anew."""
+    """One port for all."""
     window = Counter("", intake)
-    keeper = asyncio.create_task(keep_key(places, intake.api))
     await window.listen(places.listen, places.intake_port)
     try:
         await until_signal()
     finally:
-        keeper.cancel()
         await window.close()
-
-
-async def keep_key(places: Places, api: InternalApi) -> None:
-    while True:
-        try:
-            write_private(places.intake_public_key, (await api.intake_key()).encode())
-            await asyncio.sleep(KEY_SECONDS)
-        except TreError as error:
-            log.warning("the key was not read: %s", error.message)
-            await asyncio.sleep(1)
 
 
 if __name__ == "__main__":

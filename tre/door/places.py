@@ -146,11 +146,6 @@ class Places:
         """The intake's socket for the spawner."""
         return self.settings.run / "intake.sock"
 
-    @property
-    def intake_public_key(self) -> Path:
-        """PEM of the Ed25519 key that signs intake tokens; public, so it may be read by all."""
-        return self.folder / "intake-key.pem"
-
     def secret(self, name: str) -> Path:
         return self.settings.secret_file(name)
 

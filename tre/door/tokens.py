@@ -11,7 +11,7 @@ import base64
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +29,7 @@ REQUIRED = ("exp", "iat", "iss", "aud", "sub", "jti")
 WORKSPACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 MAX_TOKEN_BYTES = 2048
 LONGEST_LIFE = timedelta(days=7)
+PEM_END = b"-----END PUBLIC KEY-----"
 
 #: Signs bytes with the Ed25519 key that only the secrets server holds; 64 bytes come back.
 Sign = Callable[[bytes], bytes]
@@ -62,8 +63,12 @@ def make(sign: Sign, *, workspace_id: str, now: datetime, life: timedelta) -> st
     return f"{signed}.{base64url(sign(signed.encode('ascii')))}"
 
 
-def load_public_key(pem: bytes) -> Ed25519PublicKey:
-    """Raises InvalidInput for anything but an Ed25519 public key in PEM."""
+def load_public_keys(pem: bytes) -> tuple[Ed25519PublicKey, ...]:
+    """The versions of one key, block after block. Raises InvalidInput for anything but Ed25519 public keys in PEM."""
+    return tuple(_load_public_key(block + PEM_END) for block in pem.strip().removesuffix(PEM_END).split(PEM_END))
+
+
+def _load_public_key(pem: bytes) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(pem)
     except ValueError as error:
@@ -82,26 +87,19 @@ def named(token: str) -> str:
     return found if isinstance(found, str) and WORKSPACE.fullmatch(found) else "unknown"
 
 
-def verify(token: str, key: Ed25519PublicKey, *, workspace_id: str, now: datetime) -> IntakeClaims:
-    """The claims of a sound token of this very workspace; raises Unauthenticated, with one wording for all reasons."""
+def verify(token: str, keys: Sequence[Ed25519PublicKey], *, workspace_id: str, now: datetime) -> IntakeClaims:
+    """The claims of a sound token of this very workspace, signed by one of the keys; raises Unauthenticated, with one
+    wording for all reasons.
+    """
     refusal = Unauthenticated(
         "the intake token is not valid for this workspace",
         hint="Restart the workspace from its page; it then holds a new token.",
     )
     if len(token) > MAX_TOKEN_BYTES:
         raise refusal
-    try:
-        claims: dict[str, Any] = jwt.decode(
-            token,
-            key,
-            algorithms=[ALGORITHM],
-            audience=AUDIENCE,
-            issuer=ISSUER,
-            # exp and iat are compared below with the clock given, not with this machine's.
-            options={"require": list(REQUIRED), "verify_exp": False, "verify_iat": False, "verify_nbf": False},
-        )
-    except jwt.PyJWTError:
-        raise refusal from None
+    claims = next((found for key in keys if (found := _signed_by(key, token)) is not None), None)
+    if claims is None:
+        raise refusal
     moment = now.timestamp()
     sound = (
         claims["aud"] == AUDIENCE
@@ -115,6 +113,22 @@ def verify(token: str, key: Ed25519PublicKey, *, workspace_id: str, now: datetim
     if not sound:
         raise refusal
     return IntakeClaims(workspace_id, claims["jti"], int(claims["exp"]))
+
+
+def _signed_by(key: Ed25519PublicKey, token: str) -> dict[str, Any] | None:
+    """exp and iat are left to be compared with the clock given, not with this machine's."""
+    try:
+        found: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            audience=AUDIENCE,
+            issuer=ISSUER,
+            options={"require": list(REQUIRED), "verify_exp": False, "verify_iat": False, "verify_nbf": False},
+        )
+    except jwt.PyJWTError:
+        return None
+    return found
 
 
 def is_number(value: object) -> bool:

@@ -155,10 +155,9 @@ def prepare_worker(settings: Settings) -> None:
 
 
 def provision_secrets(settings: Settings) -> None:
-    """First run of the secrets server, and the intake's public key where the intake looks for it."""
+    """First run of the secrets server."""
     openbao.provision(settings)
     openbao.wait_until_ready(settings)
-    write_secret(Places(settings).intake_public_key, Secrets.from_settings(settings).public_pem("intake"))
 
 
 def prepare_folders(settings: Settings) -> None:
