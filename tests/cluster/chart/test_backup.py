@@ -1,0 +1,107 @@
+"""A release is saved, lost with everything, and restored as docs/operating-cluster.md says: it is the same again.
+
+In the order of the document: each test goes on where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster import objects
+from tre.workspaces.kubernetes.names import namespace_of
+
+from .release import CLAIMS, Release
+from .rendering import Object
+from .researcher import NAME, Researcher, researcher_on
+
+pytestmark = pytest.mark.timeout(600)
+#: What the API server adds to an object, and takes from nobody.
+ITS_OWN = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation")
+
+
+@dataclass
+class Safe:
+    """Where a backup lies."""
+
+    folder: Path
+    secrets: list[Object] = field(default_factory=list)
+    request: dict[str, Any] = field(default_factory=dict)
+    events: int = 0
+
+
+@pytest.fixture(scope="module")
+def safe(tmp_path_factory: pytest.TempPathFactory) -> Safe:
+    return Safe(tmp_path_factory.mktemp("safe"))
+
+
+@pytest.fixture(scope="module")
+def researcher(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Researcher]:
+    with researcher_on(release, tmp_path_factory.mktemp("stage")) as found:
+        yield found
+
+
+def test_there_is_something_to_lose(release: Release, researcher: Researcher, safe: Safe) -> None:
+    release.settle()
+    researcher.settle_in()
+    researcher.open()
+    researcher.says("print(open('note.txt', 'w').write('kept'))")
+    safe.request = researcher.submits()
+    assert safe.request["state"] == "in_review", safe.request
+    researcher.leave()
+    safe.events = researcher.stage.tre("ada", "audit", "verify")["events"]
+    assert safe.events > 0
+
+
+def test_it_is_saved_while_nothing_of_it_runs(release: Release, researcher: Researcher, safe: Safe) -> None:
+    for kind in ("deployments", "statefulsets"):
+        release.space("scale", kind, "--all", "--replicas=0")
+        release.space("wait", "--for=delete", "pods", "--selector=app.kubernetes.io/name=tre", "--timeout=120s")
+    listed = json.loads(release.space("get", "secrets", "--selector=app.kubernetes.io/name=tre", "--output=json"))
+    safe.secrets = [bare(secret) for secret in listed["items"]]
+    assert {secret["metadata"]["name"] for secret in safe.secrets} >= {"tre-door", "tre-logins"}
+    for folder in release.folders:
+        copy(folder, safe.folder)
+    assert any((safe.folder / release.space.name / "tre-content").rglob("*"))
+
+
+def bare(secret: Object) -> Object:
+    kept = {key: value for key, value in secret["metadata"].items() if key not in ITS_OWN}
+    return {**secret, "metadata": kept}
+
+
+def copy(folder: Path, into: Path) -> None:
+    """With owners and modes: the servers insist on them."""
+    subprocess.run(["cp", "--archive", str(folder), str(into)], check=True)
+
+
+def test_everything_is_lost(release: Release, safe: Safe) -> None:
+    release.remove()
+    assert not any(folder.exists() for folder in release.folders)
+    release.volumes.clear()
+
+
+def test_it_is_the_same_again(release: Release, researcher: Researcher, safe: Safe) -> None:
+    release.kubectl.apply([objects.namespace(release.space.name)])
+    release.kubectl.apply(safe.secrets)
+    for folder in release.folders:
+        copy(safe.folder / folder.name, folder.parent)
+    release.provide(release.space.name, *CLAIMS)
+    release.provide(namespace_of(release.space.name, researcher.project), f"home-{NAME}", "data")
+    release.install()
+    release.settle()
+    researcher.stage.wait_until_people_can_come(60)
+    assert researcher.stage.tre("ada", "audit", "verify")["events"] >= safe.events
+    assert researcher.stage.tre(NAME, "request", "show", str(safe.request["id"]))["state"] == "in_review"
+
+
+def test_work_goes_on(researcher: Researcher) -> None:
+    researcher.open()
+    assert researcher.says("print(open('note.txt').read())") == "kept"
+    assert researcher.rows() == "60 60"
