@@ -1,4 +1,4 @@
-"""A release is saved, lost with everything, and restored as docs/operating-cluster.md says: it is the same again.
+"""A release is saved, lost with everything, restored, and its keys are rotated, as docs/operating-cluster.md says.
 
 In the order of the document: each test goes on where the one before it ended.
 """
@@ -17,7 +17,7 @@ import pytest
 from tests.cluster import objects
 from tre.workspaces.kubernetes.names import namespace_of
 
-from .release import CLAIMS, Release
+from .release import CLAIMS, VALUES, Release
 from .rendering import Object
 from .researcher import NAME, Researcher, researcher_on
 
@@ -105,3 +105,33 @@ def test_work_goes_on(researcher: Researcher) -> None:
     researcher.open()
     assert researcher.says("print(open('note.txt').read())") == "kept"
     assert researcher.rows() == "60 60"
+
+
+def test_signing_keys_are_rotated_under_an_open_workspace(researcher: Researcher) -> None:
+    """What the workspace holds was signed by the old version of its key; what it gets and submits next, by the new."""
+    for key in ("audit", "release", "intake"):
+        assert researcher.stage.tre("ada", "key", "rotate", key, "--reason", "Once a year.")["version"] == 2
+    assert researcher.submits()["state"] == "in_review"
+    assert researcher.stage.tre("ada", "audit", "verify")["ok"]
+
+
+def test_the_doors_secrets_are_made_anew(release: Release, researcher: Researcher) -> None:
+    """Everybody signs in again: no cookie of before is good. Terminals' tokens are of the database, and stay."""
+    researcher.leave()
+    before = secret_of(release, "tre-door")
+    release.space("delete", "secret/tre-door")
+    release.upgrade(VALUES)
+    release.space("rollout", "restart", "deployment")
+    release.settle()
+    after = secret_of(release, "tre-door")
+    assert before.keys() == after.keys()
+    assert not [name for name in before if before[name] == after[name]]
+    researcher.stage.wait_until_people_can_come(60)
+    assert researcher.browser.http.get("/hub/home").url.path.endswith("/hub/login")
+    researcher.open()
+    assert researcher.rows() == "60 60"
+
+
+def secret_of(release: Release, name: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads(release.space("get", f"secret/{name}", "--output=json"))["data"]
+    return found
