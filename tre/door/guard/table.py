@@ -14,7 +14,10 @@ from tre.door.places import Places
 
 
 class Workspaces:
+    """`complete`: every workspace that runs is known, or never was."""
+
     def __init__(self, places: Places, api: InternalApi, cookie_secret: bytes) -> None:
+        self.complete = True
         self._hub_api_url = places.hub_api_url
         self._api = api
         self._cookie_secret = cookie_secret
