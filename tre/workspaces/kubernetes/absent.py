@@ -42,17 +42,19 @@ def end_absent(db: Database, leases: Leases, world: World, control_namespace: st
         ).all()
     ended = 0
     for workspace in running:
-        if _is_there(spaces, control_namespace, workspace):
+        reason = _why_not(spaces, control_namespace, workspace)
+        if not reason:
             continue
         try:
-            service.end(db, leases, workspace.id, WorkspaceState.failed, REASON)
+            service.end(db, leases, workspace.id, WorkspaceState.failed, reason)
             ended += 1
         except TreError as error:
             log.warning("workspace %s: %s", workspace.id, error.message)
     return ended
 
 
-def _is_there(spaces: Mapping[str, Space], control_namespace: str, workspace: Workspace) -> bool:
+def _why_not(spaces: Mapping[str, Space], control_namespace: str, workspace: Workspace) -> str:
+    """Nothing where its pod is there and stays."""
     space = spaces.get(namespace_of(control_namespace, workspace.project_slug), {})
     pod = space.get((POD, workspace_of(workspace.id)))
-    return pod is not None and not pod.deleting and not pod.over
+    return pod.why if pod else REASON

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from tre.errors import TreError
 from tre.workspaces.kubernetes.api import Api, Expired
 from tre.workspaces.kubernetes.content import NAMESPACE, PARTS, POD, Kind, digest, size, stamp
+from tre.workspaces.kubernetes.life import ended
 from tre.workspaces.kubernetes.names import COMPONENT, INSTALLATION, PREFIX, PROJECT, WORKSPACE, selector
 from tre.workspaces.kubernetes.namespace import Object
 
@@ -28,7 +29,7 @@ PAUSE = 1.0
 class Seen:
     """An object as it was last seen. `digest` is of its content now, `stamp` of what we last asked for; `project` is
     set only where the object says that it is ours. `workspace` is a pod's label, `over`
-    says that it has ended.
+    says that it has ended, `why` is the reason, in words, also where it is only to end.
     """
 
     uid: str
@@ -40,6 +41,7 @@ class Seen:
     deleting: bool = False
     workspace: str = ""
     over: bool = False
+    why: str = ""
 
 
 Key = tuple[Kind, str]
@@ -164,6 +166,7 @@ class World:
             deleting="deletionTimestamp" in metadata,
             workspace=labels.get(WORKSPACE, "") if pod else "",
             over=pod and (found.get("status") or {}).get("phase") in ("Succeeded", "Failed"),
+            why=ended(found) if pod else "",
         )
 
     def _forget(self, space: str, key: Key) -> None:
