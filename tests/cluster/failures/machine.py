@@ -81,7 +81,7 @@ class Machine:
     @contextlib.contextmanager
     def held(self, folder: str) -> Iterator[None]:
         """Somebody stands in a folder of the node: whatever is mounted there cannot be unmounted."""
-        command = ["nsenter", "--target", str(self.process("kubelet")), "--mount", f"--wd={folder}", "--", "cat"]
+        command = ["nsenter", "--target", str(self.process("kubelet")), "--mount", f"--wdns={folder}", "--", "cat"]
         holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
         try:
             yield
