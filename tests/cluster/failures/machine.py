@@ -22,6 +22,9 @@ from tests.cluster.machine.journal import Journal
 from tests.cluster.machine.place import Place
 from tre.errors import NotFound
 
+#: A table of netfilter that nobody else has.
+CUT = "tests_cut"
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -77,6 +80,19 @@ class Machine:
         command = [*network.within(self.process("kubelet")), sys.executable, "-c", code]
         done = subprocess.run(command, input=feed, capture_output=True, text=True, timeout=60, check=True)
         return done.stdout.strip()
+
+    @contextlib.contextmanager
+    def cut_off(self, address: str) -> Iterator[None]:
+        """What that pod sends to the API server is dropped, without a word; everything else of it goes on."""
+        nft = [*network.within(self.process("kubelet")), "nft"]
+        servers, ports = f"{network.API_SERVICE}, {network.NODE_ADDRESS}", f"443, {network.API_PORT}"
+        rule = f"ip saddr {address} ip daddr {{ {servers} }} tcp dport {{ {ports} }} drop"
+        chain = f"chain cut {{ type filter hook prerouting priority -310; {rule}; }}"
+        subprocess.run([*nft, "--file", "-"], input=f"table ip {CUT} {{ {chain} }}", text=True, check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([*nft, "delete", "table", "ip", CUT], check=True)
 
     @contextlib.contextmanager
     def held(self, folder: str) -> Iterator[None]:

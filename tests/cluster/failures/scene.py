@@ -63,6 +63,9 @@ class Scene:
             each["metadata"]["name"] for each in listed["items"] if "deletionTimestamp" not in each["metadata"]
         )
 
+    def address(self, pod: str) -> str:
+        return self.release.space("get", f"pod/{pod}", "--output=jsonpath={.status.podIP}")
+
     def kill(self, pod: str) -> None:
         """At once: nothing in it is asked to end."""
         self.release.space("delete", f"pod/{pod}", "--grace-period=0", "--force", "--wait=false")

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.cluster.chart.researcher import Researcher
+from tre.workspaces.kubernetes.absent import GRACE
 
 from .machine import Machine
 from .scene import LOG_IN, Scene, within
@@ -84,5 +85,25 @@ def test_a_node_that_is_lost(scene: Scene, newcomer: Researcher, machine: Machin
     scene.again()
     scene.nothing_is_lost()
     newcomer.start()
+    assert newcomer.rows() == "60 60"
+    newcomer.leave()
+
+
+def test_a_leader_that_is_cut_off_stops_acting(scene: Scene, newcomer: Researcher, machine: Machine) -> None:
+    """Of two controllers the other leads. The one reaches the database still, and could end what it did not see."""
+    policy = ("--namespace", scene.space, "networkpolicy/default-deny")
+    leader = scene.leader()
+    with machine.cut_off(scene.address(leader)):
+        other = within(60, scene.leader, lambda found: found not in ("", leader))
+        newcomer.start()
+        scene.release.kubectl("delete", *policy)
+        assert within(10, lambda: scene.release.kubectl("get", *policy, "--output=name"))
+        time.sleep(GRACE.total_seconds() + 10)
+        assert newcomer.rows() == "60 60"
+        assert "the lease was not renewed" in scene.release.space("logs", leader)
+    assert scene.leader() == other
+    scene.kill(other)
+    assert within(60, scene.leader, lambda found: found not in ("", other))
+    scene.nothing_is_lost()
     assert newcomer.rows() == "60 60"
     newcomer.leave()
