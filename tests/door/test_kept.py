@@ -91,6 +91,11 @@ class Guards:
         assert answer.status_code == 200, answer.text
         return str(answer.json()["kept"])
 
+    def sealed(self, number: int) -> str:
+        """As another guard did."""
+        secret = read_secret(self.places.secret("guard-cookie")).encode()
+        return Seal(secret).close(Route.from_json(route(number)))
+
     def knows(self, number: int) -> bool:
         return self.ask("GET", f"/routes/w{number}").status_code == 200
 
@@ -130,13 +135,22 @@ def test_what_it_missed_comes_and_what_ended_goes(guards: Guards) -> None:
     """The hub told another guard of the one, and nobody of the other's end."""
     guards.begin()
     wait_for(guards.serves, "the guard")
-    sealed = guards.put(2)
-    guards.api.live = {"w1": guards.put(1), "w2": sealed}
-    assert guards.ask("DELETE", "/routes/w2").status_code == 204
+    guards.api.live = {"w1": guards.put(1), "w2": guards.sealed(2)}
     wait_for(lambda: guards.knows(2), "the route that it was not told")
     del guards.api.live["w1"]
     wait_for(lambda: not guards.knows(1), "the end that it was not told")
     assert guards.knows(2)
+
+
+def test_what_the_hub_ended_does_not_come_back(guards: Guards) -> None:
+    """The control plane is told last, when the pod is gone."""
+    guards.begin()
+    wait_for(guards.serves, "the guard")
+    guards.api.live["w1"] = guards.put(1)
+    assert guards.ask("DELETE", "/routes/w1").status_code == 204
+    asked = len(guards.api.calls)
+    wait_for(lambda: len(guards.api.calls) > asked + 2, "two more questions")
+    assert not guards.knows(1)
 
 
 def test_while_the_control_plane_is_away_it_keeps_what_it_has(guards: Guards) -> None:
@@ -181,9 +195,7 @@ def test_nobody_but_the_guards_of_an_installation_can_open_what_is_kept() -> Non
 
 
 def test_one_that_cannot_be_opened_holds_up_no_other(guards: Guards) -> None:
-    whole = Route.from_json(route(2))
-    secret = read_secret(guards.places.secret("guard-cookie")).encode()
-    guards.api.live = {"w1": Seal(b"another").close(Route.from_json(route(1))), "w2": Seal(secret).close(whole)}
+    guards.api.live = {"w1": Seal(b"another").close(Route.from_json(route(1))), "w2": guards.sealed(2)}
     guards.begin()
     wait_for(guards.serves, "the guard")
     assert guards.knows(2)

@@ -2,7 +2,8 @@
 
 Decides that a guard always serves what the control plane says is live, whatever it was told, missed or lost: it asks
 when it begins and again and again, takes what it does not know, and lets go of what has ended. The hub's word is the
-quick way to the same. Only guards can read what is kept: it holds tokens, and the database is no place for them.
+quick way to the same, and an end that it told holds before the control plane knows. Only guards can read what is kept:
+it holds tokens, and the database is no place for them.
 """
 
 from __future__ import annotations
@@ -88,8 +89,9 @@ class Kept:
         for ended in known - live:
             log.info("workspace %s has ended", ended)
             await self._workspaces.remove(ended)
-        for workspace_id, text in routes.items():
-            self._take(workspace_id, text)
+        self._workspaces.ended &= live
+        for workspace_id in routes.keys() - self._workspaces.ended:
+            self._take(workspace_id, routes[workspace_id])
         self._workspaces.complete = True
 
     def _take(self, workspace_id: str, text: str) -> None:
