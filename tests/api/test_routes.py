@@ -152,6 +152,7 @@ CLIENTS = {
     "/workspaces/{workspace_id}/events": Client.hub,
     "/workspaces/{workspace_id}/idle": Client.guard,
     "/workspaces/{workspace_id}/traffic": Client.guard,
+    "/routes": Client.guard,
     "/workspaces/{workspace_id}/requests": Client.intake,
     "/workspaces/{workspace_id}/requests/{request}": Client.intake,
     "/workspaces/{workspace_id}/verification": Client.machine,

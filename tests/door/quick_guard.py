@@ -9,4 +9,4 @@ from tre.door.listening import run
 
 front.HEAD_SECONDS = front.BODY_SECONDS = 2
 front.WRITE_SECONDS = 5
-run(partial(serve, rhythm=Rhythm(recheck=1, tell_hub=1, look=1)))
+run(partial(serve, rhythm=Rhythm(recheck=1, tell_hub=1, look=1, learn=0.3, begin=3)))

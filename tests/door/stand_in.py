@@ -67,6 +67,8 @@ class InternalApi:
         self.refuse_submit = ""
         self.intake_key = ""
         self.clients: list[str] = []
+        #: Live workspaces, with what a guard sealed of their routes.
+        self.live: dict[str, str | None] = {}
         app = web.Application(client_max_size=64 * 1024 * 1024)
         app.router.add_route("*", "/{path:.*}", self._handle)
         if isinstance(socket, Path):
@@ -104,9 +106,17 @@ class InternalApi:
                 why = self.refuse_start.get(body["project"])
                 if why:
                     return refused(403, "gate_closed", why, "Renew it, then start again.")
-                return web.json_response(self.plans(body["username"], body["project"]))
-            case ["internal", "workspaces", _, "events"]:
+                plan = self.plans(body["username"], body["project"])
+                self.live[plan.get("workspace_id", "")] = None
+                return web.json_response(plan)
+            case ["internal", "workspaces", workspace, "events"]:
+                self.live.pop(workspace, None)
+                if body["event"] == "running":
+                    self.live[workspace] = body["route"]
                 return web.json_response({})
+            case ["internal", "routes"]:
+                sealed = {key: text for key, text in self.live.items() if text and key not in body["known"]}
+                return web.json_response({"live": list(self.live), "routes": sealed})
             case ["internal", "workspaces", workspace, "idle"]:
                 self.idle[workspace] = body["reason"]
                 return web.json_response({})

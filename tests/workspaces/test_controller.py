@@ -51,7 +51,7 @@ def test_a_state_of_the_platform_ends_at_its_timeout_also_when_the_clock_was_set
     desk: Desk, state: WorkspaceState, direction: int
 ):
     workspace_id = desk.start().workspace_id
-    now, limit = desk.people.clock(), TIMEOUTS[state]
+    now, limit = desk.people.clock(), TIMEOUTS[state] if direction > 0 else CLOCK_SLACK
     desk.change(Workspace, state=state, state_since=now)
     desk.people.clock.set(now + limit * direction)
     desk.converge()
@@ -60,7 +60,7 @@ def test_a_state_of_the_platform_ends_at_its_timeout_also_when_the_clock_was_set
     desk.converge()
     workspace = desk.workspace(workspace_id)
     assert workspace.state == "failed"
-    assert workspace.reason == f"Nothing heard for {int(limit.total_seconds())} s while {state}."
+    assert workspace.reason == f"Nothing heard for {int(TIMEOUTS[state].total_seconds())} s while {state}."
     assert (desk.leases.live, set(desk.sandboxes.ended)) == ({}, {workspace_id})
 
 
@@ -82,6 +82,18 @@ def test_a_clock_set_back_by_much_ends_it_and_by_little_does_not(desk: Desk):
     desk.people.clock.set(start - CLOCK_SLACK - SECOND)
     assert desk.converge() == 1
     assert desk.workspace(workspace_id).reason == "The platform's clock was set back."
+
+
+def test_one_that_starts_by_a_clock_that_is_ahead_has_its_time(desk: Desk):
+    """Another process wrote when it began, on a node whose clock is another."""
+    workspace_id = desk.start().workspace_id
+    start = desk.people.clock()
+    for apart in (timedelta(minutes=3), CLOCK_SLACK):
+        desk.people.clock.set(start - apart)
+        assert desk.converge() == 0
+    desk.people.clock.set(start - CLOCK_SLACK - SECOND)
+    assert desk.converge() == 1
+    assert desk.state(workspace_id) == "failed"
 
 
 def test_a_clock_set_back_over_a_day_does_not_open_what_a_date_closed(desk: Desk):

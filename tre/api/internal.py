@@ -28,8 +28,8 @@ from tre.people import service as people
 from tre.people.model import Person
 from tre.people.rules import may_enter
 from tre.projects import service as projects
+from tre.workspaces import routes, traffic
 from tre.workspaces import service as workspaces
-from tre.workspaces import traffic
 from tre.workspaces.controller import SYSTEM_STOPS
 from tre.workspaces.model import WorkspaceState
 from tre.workspaces.service import MakeToken, Places
@@ -70,6 +70,11 @@ class EventName(StrEnum):
 class Event(Body):
     event: EventName
     reason: str = Field(default="", max_length=2000)
+    route: str | None = Field(default=None, max_length=16384)
+
+
+class Known(Body):
+    known: list[Name] = Field(max_length=100_000)
 
 
 class Idle(Body):
@@ -179,8 +184,17 @@ def open_workspace(body: Open, platform: PlatformHere) -> dict[str, Any]:
 
 @router.post("/workspaces/{workspace_id}/events", dependencies=[only(Client.hub)])
 def report(workspace_id: str, body: Event, platform: PlatformHere) -> dict[str, Any]:
-    workspaces.report(platform.db, platform.secrets, workspace_id, WorkspaceState(body.event), body.reason)
+    state = WorkspaceState(body.event)
+    workspaces.report(platform.db, platform.secrets, workspace_id, state, body.reason, body.route)
     return {"workspace": workspace_id, "event": body.event}
+
+
+@router.post("/routes", dependencies=[only(Client.guard)])
+def kept_routes(body: Known, platform: PlatformHere) -> dict[str, Any]:
+    """For a guard of a cluster: which workspaces live, and the routes that it does not know."""
+    with platform.db.read() as session:
+        live, sealed = routes.kept(session, body.known)
+    return {"live": live, "routes": sealed}
 
 
 @router.post("/workspaces/{workspace_id}/idle", dependencies=[only(Client.guard)])

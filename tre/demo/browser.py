@@ -102,11 +102,11 @@ class Browser:
             answer = self.http.get(f"/hub/spawn-pending/{name}/{project}")
         raise Unexpected(f"The workspace did not open within {seconds:.0f} s; last seen {answer.url}")
 
-    def refused_workspace(self, project: str) -> str:
+    def refused_workspace(self, project: str, seconds: float = 30) -> str:
         """The words of a refusal to start. Raises `Unexpected` when it starts."""
         name = self.account.part.username
         answer = self._start(project)
-        until = time.monotonic() + 30
+        until = time.monotonic() + seconds
         while time.monotonic() < until and answer.status_code < 400:
             if "spawn-pending" not in str(answer.url):
                 raise Unexpected(f"The workspace was not refused; the page is {answer.url}")

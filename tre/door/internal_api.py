@@ -64,9 +64,18 @@ class InternalApi:
         """The launch plan as JSON; raises the gate's refusal."""
         return whole(await self._ask("POST", "/internal/workspaces", username=username, project=project))
 
-    async def event(self, workspace: str, event: str, reason: str = "") -> None:
-        """`event`: running, stopped or failed."""
-        await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/events", event=event, reason=reason)
+    async def event(self, workspace: str, event: str, reason: str = "", route: str | None = None) -> None:
+        """`event`: running, stopped or failed. `route`: sealed by a guard, to be kept while it runs."""
+        path = f"/internal/workspaces/{quote(workspace, safe='')}/events"
+        await self._ask("POST", path, event=event, reason=reason, route=route)
+
+    async def routes(self, known: list[str]) -> tuple[set[str], dict[str, str]]:
+        """The live workspaces, and the sealed routes of those that are not known yet."""
+        answer = whole(await self._ask("POST", "/internal/routes", known=known))
+        live, sealed = answer.get("live"), answer.get("routes")
+        if not isinstance(live, list) or not isinstance(sealed, dict):
+            raise errors.Unavailable("the control plane's answer about routes is none")
+        return {str(each) for each in live}, {str(key): str(text) for key, text in sealed.items()}
 
     async def traffic(self, workspace: str, *, out_bytes: int, in_bytes: int) -> tuple[bool, str]:
         """(suspended, reason) after the bytes were booked."""

@@ -27,24 +27,15 @@ class Neighbour:
         self._name = name
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
-    async def ask(self, method: str, path: str, body: object = None) -> None:
-        """Raises Unavailable where nobody answers, else what the neighbour said."""
-        await self._asked(method, path, body, read=False)
-
-    async def read(self, path: str) -> Any:
-        """What it answers, with the same errors."""
-        return await self._asked("GET", path, None, read=True)
-
-    async def _asked(self, method: str, path: str, body: object, *, read: bool) -> Any:
+    async def ask(self, method: str, path: str, body: object = None) -> Any:
+        """What it answers, None for nothing. Raises Unavailable where nobody does, else what the neighbour said."""
         connector, base = way_to(self._address)
         try:
             async with (
                 aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, headers=self._headers) as session,
                 session.request(method, f"{base}{path}", json=body) as response,
             ):
-                if response.status < 300 and not read:
-                    return None
-                answer: Any = await response.json(content_type=None)
+                answer: Any = await response.json(content_type=None) if response.status != 204 else None
                 if response.status < 300:
                     return answer
                 raise error_of(response.status, answer)
@@ -58,18 +49,16 @@ class Neighbours:
     def __init__(self, url: str, name: str, token: str) -> None:
         self._url, self._name, self._token = urlsplit(url), name, token
 
-    async def ask(self, method: str, path: str, body: object = None) -> None:
-        """Raises Unavailable where nobody is there, else what the last of them said where all refused."""
+    async def ask(self, method: str, path: str, body: object = None) -> Any:
+        """What one of them answers. Raises Unavailable where nobody is there, else what the last of them said where all
+        refused.
+        """
         asked = [one.ask(method, path, body) for one in await self._all()]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        if all(isinstance(answer, BaseException) for answer in answers):
-            raise next(answer for answer in reversed(answers) if isinstance(answer, BaseException))
-
-    async def read(self, path: str) -> list[Any]:
-        """What each of those answers that do. Raises Unavailable where the name has no address."""
-        asked = [one.read(path) for one in await self._all()]
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+        for answer in answers:
+            if not isinstance(answer, BaseException):
+                return answer
+        raise next(answer for answer in reversed(answers) if isinstance(answer, BaseException))
 
     async def _all(self) -> list[Neighbour]:
         loop = asyncio.get_running_loop()

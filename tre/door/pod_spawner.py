@@ -11,6 +11,7 @@ import asyncio
 from functools import lru_cache
 from typing import Any
 
+from aiohttp import ClientError
 from kubernetes_asyncio.client import ApiClient, Configuration
 from kubernetes_asyncio.client.exceptions import ApiException
 from kubespawner import KubeSpawner
@@ -98,6 +99,8 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
             raise life.refusal(error.status or 0, str(error.body or "")) from None
         except TimeoutError:
             raise Unavailable(life.waits(self._shown()), hint="Try again in some minutes.") from None
+        except (ClientError, OSError) as error:
+            raise Unavailable(f"The cluster does not answer ({type(error).__name__}).") from None
         finally:
             self.plan = None
             made.cancel()
@@ -127,6 +130,8 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
         except TimeoutError:
             # Its node may be gone. The API server knows that it is to end, and the control plane is told now.
             raise Unavailable("The pod has not ended yet.") from None
+        except (ClientError, OSError) as error:
+            raise Unavailable(f"The cluster does not answer ({type(error).__name__}).") from None
 
     # What KubeSpawner asks for.
 

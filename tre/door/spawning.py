@@ -63,8 +63,8 @@ class WorkspaceSpawner(Spawner):  # type: ignore[misc]
             plan = LaunchPlan.from_dict(answer)
             self.workspace = {"workspace_id": plan.workspace_id}
             upstream = await self.begin(plan)
-            await self.guard().ask("PUT", f"/routes/{plan.workspace_id}", asdict(self._route(plan, upstream)))
-            await internal_api().event(plan.workspace_id, "running")
+            told = await self.guard().ask("PUT", f"/routes/{plan.workspace_id}", asdict(self._route(plan, upstream)))
+            await internal_api().event(plan.workspace_id, "running", route=told["kept"] if told else None)
         except TreError as error:
             self.ended = error.message
             await self._finish("failed")

@@ -66,7 +66,7 @@ class SecretsServer:
 
 @dataclass(frozen=True)
 class Hosts:
-    """The DNS names of our own Services. The guard's is headless: every guard learns every route. The intake's is what
+    """The DNS names of our own Services. The guard's is headless: the hub tells every guard. The intake's is what
     workspaces ask: whole, and among the names that the projects' DNS answers.
     """
 

@@ -43,7 +43,9 @@ TIMEOUTS = {
 
 
 class Workspace(Base):
-    """One run of a person's workspace in a project. `lease_id` renews and revokes its login; it opens nothing."""
+    """One run of a person's workspace in a project. `lease_id` renews and revokes its login; it opens nothing. `route`:
+    what a guard sealed for other guards, while it lives.
+    """
 
     __tablename__ = "workspace"
     __table_args__ = (
@@ -70,6 +72,7 @@ class Workspace(Base):
     lease_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     lease_revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     token_expires_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    route: Mapped[str | None] = mapped_column(Text)
 
 
 class Traffic(Base):

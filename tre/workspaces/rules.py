@@ -14,7 +14,7 @@ from tre.people.model import Role
 from tre.people.rules import Obstacle, check_role
 from tre.workspaces.model import TIMEOUTS, TRANSITIONS, Traffic, Workspace, WorkspacePolicy, WorkspaceState
 
-# What a running workspace tolerates when the platform's clock is corrected.
+# What a workspace tolerates when the platform's clock is corrected, or when two nodes' clocks are apart.
 CLOCK_SLACK = timedelta(minutes=5)
 
 
@@ -51,7 +51,7 @@ def overdue(workspace: Workspace, now: datetime) -> str:
     counts as time that passed: else a workspace would outlive its limits by as much.
     """
     limit = TIMEOUTS.get(WorkspaceState(workspace.state))
-    if limit and abs(now - workspace.state_since) > limit:
+    if limit and not -CLOCK_SLACK <= now - workspace.state_since <= limit:
         return f"Nothing heard for {int(limit.total_seconds())} s while {workspace.state}."
     if workspace.state == WorkspaceState.running and now >= workspace.expires_at:
         return "The workspace reached its maximum age."

@@ -221,24 +221,28 @@ def outline(session: Session, places: Places, workspace: Workspace, today: date)
     }
 
 
-def report(db: Database, leases: Leases, workspace_id: str, event: WorkspaceState, reason: str) -> None:
-    """What the door saw happen. Told twice is told once; too late changes nothing; what was stopping has stopped."""
+def report(
+    db: Database, leases: Leases, workspace_id: str, event: WorkspaceState, reason: str, route: str | None = None
+) -> None:
+    """What the door saw happen. Told twice is told once; too late changes nothing; what was stopping has stopped.
+    `route` is that of a workspace that runs, where other guards must find it.
+    """
     if event is WorkspaceState.running:
-        _mark_running(db, workspace_id)
+        _mark_running(db, workspace_id, route)
         return
     with db.read() as session:
         stopping = get(session, workspace_id).state == WorkspaceState.stopping
     end(db, leases, workspace_id, WorkspaceState.stopped if stopping else event, reason)
 
 
-def _mark_running(db: Database, workspace_id: str) -> None:
+def _mark_running(db: Database, workspace_id: str, route: str | None) -> None:
     with use_case(db, SYSTEM, ACTION[WorkspaceState.running], f"workspace:{workspace_id}") as case:
         workspace = get(case.session, workspace_id, lock=True)
         if workspace.state == WorkspaceState.running:
             case.nothing_changed()
             return
         rules.check_transition(workspace, WorkspaceState.running)
-        workspace.state, workspace.state_since = WorkspaceState.running, case.now
+        workspace.state, workspace.state_since, workspace.route = WorkspaceState.running, case.now, route
 
 
 def stop(db: Database, leases: Leases, actor: Actor, workspace_id: str, reason: str) -> Workspace:
@@ -263,7 +267,7 @@ def end(db: Database, leases: Leases, workspace_id: str, state: WorkspaceState, 
             if WorkspaceState.stopped not in TRANSITIONS[WorkspaceState(workspace.state)]:
                 state = WorkspaceState.failed
             case.action = ACTION[state]
-            workspace.state, workspace.state_since = state, case.now
+            workspace.state, workspace.state_since, workspace.route = state, case.now, None
             workspace.reason = workspace.reason or plain(reason)
             case.note(reason=workspace.reason)
     revoke(db, leases, workspace_id)

@@ -83,12 +83,15 @@ class Release:
 
     def provide(self, space: str, *claims: str) -> None:
         for claim in claims:
-            folder = self.place.run / "volumes" / space / claim
+            folder = self.folder(space, claim)
             folder.mkdir(parents=True, exist_ok=True)
             self.folders.add(folder.parent)
             volume = local_volume(space, claim, folder)
             self.kubectl.apply([volume])
             self.volumes.append(f"persistentvolume/{volume['metadata']['name']}")
+
+    def folder(self, space: str, claim: str) -> Path:
+        return self.place.run / "volumes" / space / claim
 
     def helm(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
         """Raises `Refused` with helm's words."""

@@ -9,7 +9,7 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -200,20 +200,27 @@ class Researcher:
         return str(path)
 
 
+#: Makes the release's port for people be at the stage's.
+Way = Callable[[ReleaseStage], contextlib.AbstractContextManager[None]]
+
+
 @contextlib.contextmanager
-def researcher_on(release: Release, folder: Path) -> Iterator[Researcher]:
-    """In a project of a new name, with volumes for it; the release is reached by a forwarded port until the end."""
+def researcher_on(release: Release, folder: Path, way: Way = ReleaseStage.forwarded) -> Iterator[Researcher]:
+    """In a project of a new name, with volumes for it; the release is reached until the end."""
     kubeconfig = Path(release.kubectl.environment["KUBECONFIG"])
     kubectl = (*release.kubectl.command, f"--kubeconfig={kubeconfig}")
     settings = Settings(state=folder / "state", run=Path(f"/tmp/tre-{release.space.name}"), port=free_ports(1))
     stage = ReleaseStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl, kubeconfig=kubeconfig)
-    with stage.forwarded():
+    with way(stage):
         stage.wait_until_people_can_come()
         yield another(release, stage)
 
 
-def another(release: Release, stage: ReleaseStage) -> Researcher:
-    """The same person in one more project."""
+HOME = f"home-{NAME}"
+
+
+def another(release: Release, stage: ReleaseStage, claims: Sequence[str] = (HOME, "data")) -> Researcher:
+    """The same person in one more project, for which there are these volumes."""
     found = Researcher(stage, f"w{secrets.token_hex(4)}")
-    release.provide(namespace_of(release.space.name, found.project), f"home-{NAME}", "data")
+    release.provide(namespace_of(release.space.name, found.project), *claims)
     return found

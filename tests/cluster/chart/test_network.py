@@ -14,7 +14,6 @@ PARTS: set[Line] = {
     ("hub", "guard", 8006),
     # A workspace that the Hub does not see answer is ended by it.
     ("hub", "guard", 8002),
-    ("guard", "guard", 8006),
     ("guard", "hub", 8001),
     ("guard", "api", 8005),
     ("api", "hub", 8001),

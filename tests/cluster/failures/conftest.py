@@ -13,20 +13,35 @@ from tests.cluster.house import Facts
 from tests.cluster.machine.contents import Kubectl
 from tests.cluster.machine.place import Place
 
+from .machine import Machine
 from .scene import Scene
 
 #: Two where one takes over from the other.
 VALUES = {**release.VALUES, "guard": {"replicas": 2}, "controller": {"replicas": 2}}
 
 
+@pytest.fixture(scope="session")
+def machine(our_place: Place) -> Machine:
+    return Machine(our_place)
+
+
 @pytest.fixture(scope="package")
 def scene(
-    kubectl: Kubectl, our_place: Place, helm_program: Path, facts: Facts, tmp_path_factory: pytest.TempPathFactory
+    kubectl: Kubectl,
+    our_place: Place,
+    helm_program: Path,
+    facts: Facts,
+    machine: Machine,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Scene]:
-    """Needs our own cluster (`facts`), onto which `make images` puts the images."""
+    """Needs our own cluster (`facts`), onto which `make images` puts the images. People come past the cluster's own
+    servers, as they do everywhere.
+    """
     with release.installed(kubectl, our_place, helm_program, VALUES) as found:
         found.settle()
-        with researcher_on(found, tmp_path_factory.mktemp("stage")) as researcher:
+        target = f"{found.space.service_address('tre-proxy')}:8000"
+        folder = tmp_path_factory.mktemp("stage")
+        with researcher_on(found, folder, lambda stage: machine.way_in(stage.settings.port, target)) as researcher:
             researcher.settle_in()
             researcher.open()
             researcher.says("x = 41")
@@ -36,8 +51,4 @@ def scene(
 @pytest.fixture(scope="package")
 def newcomer(scene: Scene) -> Researcher:
     """The same person in a second project, where no workspace runs yet."""
-    found = another(scene.release, scene.researcher.stage)
-    found.join()
-    found.browser = scene.researcher.browser
-    found.wait_for_the_volume()
-    return found
+    return scene.joined(another(scene.release, scene.researcher.stage))

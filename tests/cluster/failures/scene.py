@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +15,20 @@ from tre.errors import TreError
 from tre.workspaces.kubernetes.names import COMPONENT, namespace_of, workspace_of
 
 Answer = TypeVar("Answer")
+LOGIN = """
+import json, psycopg
+with psycopg.connect("service=project") as connection:
+    print(json.dumps({**connection.info.get_parameters(), "password": connection.info.password}))
+"""
+LOG_IN = """
+import json, sys, psycopg
+from psycopg.conninfo import make_conninfo
+try:
+    psycopg.connect(make_conninfo(**json.loads(sys.stdin.read()))).close()
+    print("works")
+except psycopg.OperationalError as error:
+    print("refused" if "authentication failed" in str(error) else error)
+"""
 
 
 @dataclass
@@ -48,12 +63,72 @@ class Scene:
             each["metadata"]["name"] for each in listed["items"] if "deletionTimestamp" not in each["metadata"]
         )
 
+    def address(self, pod: str) -> str:
+        return self.release.space("get", f"pod/{pod}", "--output=jsonpath={.status.podIP}")
+
     def kill(self, pod: str) -> None:
         """At once: nothing in it is asked to end."""
         self.release.space("delete", f"pod/{pod}", "--grace-period=0", "--force", "--wait=false")
 
     def leader(self) -> str:
         return self.release.space("get", "lease/tre-controller", "--output=jsonpath={.spec.holderIdentity}")
+
+    def joined(self, other: Researcher) -> Researcher:
+        """The same person in one more project, with its data; no workspace runs there yet."""
+        other.join()
+        other.browser = self.researcher.browser
+        other.wait_for_the_volume()
+        return other
+
+    def again(self) -> None:
+        """The workspace had to end: its person starts another."""
+        self.researcher.sign_in()
+        self.researcher.start()
+        self.researcher.says("x = 41")
+        (self.workspace,) = self.researcher.live()
+        self.uid = self.pod()["metadata"]["uid"]
+
+    def refuses(self, newcomer: Researcher, words: str, seconds: float = 30) -> None:
+        """A start ends as failed, for this reason, on the page and in the list; who works is not disturbed."""
+        self.refused(newcomer, words, seconds)
+        self.nothing_is_lost()
+
+    def refused(self, newcomer: Researcher, words: str, seconds: float = 30) -> None:
+        page = self.researcher.browser.refused_workspace(newcomer.project, seconds)
+        assert words in page, page
+        listed = self.researcher.stage.tre("ada", "workspace", "list", "--project", newcomer.project)
+        assert listed[0]["state"] == "failed"
+        assert words in listed[0]["reason"], listed[0]
+
+    @contextlib.contextmanager
+    def parts_elsewhere(self) -> Iterator[None]:
+        """Our own parts stay within reach though their node is not ready, as if they were on others."""
+        self._keep_unready(True)
+        try:
+            yield
+        finally:
+            self._keep_unready(False)
+
+    def _keep_unready(self, kept: bool) -> None:
+        patch = json.dumps({"spec": {"publishNotReadyAddresses": kept}})
+        for service in self.release.space("get", "services", "--output=name").split():
+            self.release.space("patch", service, f"--patch={patch}")
+
+    def login(self) -> str:
+        """The workspace's own, as it could be carried away: for `login_works`."""
+        found: str = self.researcher.says(LOGIN)
+        address = self.release.space.service_address("tre-postgres-data")
+        return json.dumps(json.loads(found) | {"host": address})
+
+    def gone(self) -> bool:
+        """The pod, and what ran in it."""
+        space = ("--namespace", self.space, "get", "pods", "--output=name")
+        return workspace_of(self.workspace) not in self.release.kubectl(*space)
+
+    def ended(self) -> tuple[str, str]:
+        """State and reason of the workspace, as an administrator reads them."""
+        shown = self.researcher.stage.tre("ada", "workspace", "show", self.workspace)
+        return shown["state"], shown["reason"]
 
     def nothing_is_lost(self) -> None:
         """The same workspace in the same pod with the same kernel, its data, and its login; every part runs again."""

@@ -32,6 +32,26 @@ def test_each_of_two_guards(scene: Scene) -> None:
     assert len(scene.pods("guard")) == 2
 
 
+def test_all_guards_at_once(scene: Scene) -> None:
+    """Nobody is left who was told where the workspace is: those that begin know it from the control plane."""
+    gone = scene.pods("guard")
+    for guard in gone:
+        scene.kill(guard)
+    assert scene.researcher.says_again("print(x)", seconds=60) == "41"
+    scene.nothing_is_lost()
+    assert not set(gone) & set(scene.pods("guard"))
+
+
+def test_the_hub_and_all_guards_at_once(scene: Scene) -> None:
+    """Whoever told the guards is gone as well."""
+    for part in ("hub", "guard"):
+        for pod in scene.pods(part):
+            scene.kill(pod)
+    scene.researcher.stage.wait_until_people_can_come(90)
+    assert scene.researcher.says_again("print(x)", seconds=60) == "41"
+    scene.nothing_is_lost()
+
+
 def test_the_hub(scene: Scene) -> None:
     """Whoever is in goes on meanwhile; people sign in again, and find their workspace."""
     (hub,) = scene.pods("hub")

@@ -14,16 +14,6 @@ pytestmark = pytest.mark.timeout(400)
 NONE = "localhost/tre-none:1"
 
 
-def refused(scene: Scene, newcomer: Researcher, words: str) -> None:
-    page = scene.researcher.browser.refused_workspace(newcomer.project)
-    assert words in page, page
-    listed = scene.researcher.stage.tre("ada", "workspace", "list")
-    newest = next(each for each in listed if each["project"] == newcomer.project)
-    assert newest["state"] == "failed"
-    assert words in newest["reason"], newest
-    scene.nothing_is_lost()
-
-
 def test_an_image_that_is_not_there(scene: Scene, newcomer: Researcher) -> None:
     """The hub reads it when it begins."""
     written = scene.release.space("get", "configmap/tre-cluster", "--output=yaml")
@@ -33,7 +23,7 @@ def test_an_image_that_is_not_there(scene: Scene, newcomer: Researcher) -> None:
         scene.release.space("rollout", "restart", "deployment/tre-hub")
         scene.release.settle()
         if NONE in text:
-            refused(scene, newcomer, "its image is not on the node")
+            scene.refuses(newcomer, "its image is not on the node")
 
 
 def without_version(text: str) -> str:
@@ -48,7 +38,7 @@ def test_a_quota_that_is_full(scene: Scene, newcomer: Researcher) -> None:
     for each in fillers:
         each["metadata"]["namespace"] = space
     scene.release.kubectl.apply(fillers)
-    refused(scene, newcomer, "all that it may have at once")
+    scene.refuses(newcomer, "all that it may have at once")
     scene.release.kubectl(
         "--namespace", space, "delete", "--wait=true", *(f"pod/{each['metadata']['name']}" for each in fillers)
     )

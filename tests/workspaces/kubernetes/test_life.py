@@ -22,6 +22,22 @@ def over(**terminated: Any) -> dict[str, Any]:
     return pod("Failed", containerStatuses=[{"name": "workspace", "state": {"terminated": terminated}}])
 
 
+def disrupted(reason: str) -> dict[str, Any]:
+    target = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "m"}
+    return pod("Running", conditions=[target]) | {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+def on_its_node(made_ready: str) -> dict[str, Any]:
+    state = {"waiting": {"reason": "ContainerCreating"}}
+    conditions = [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "PodReadyToStartContainers", "status": made_ready},
+    ]
+    return pod(conditions=conditions, containerStatuses=[{"name": "workspace", "state": state}])
+
+
+UNBOUND_WORDS = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+UNBOUND = pod(conditions=[{"type": "PodScheduled", "status": "False", "message": UNBOUND_WORDS}])
 UNSCHEDULABLE = pod(
     conditions=[{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}]
 )
@@ -53,6 +69,9 @@ def test_hopeless(shown: dict[str, Any], words: str):
     [
         (None, "The cluster has not shown the workspace yet."),
         (UNSCHEDULABLE, "No node has room for the workspace: 0/1 nodes are available: 1 Insufficient cpu."),
+        (UNBOUND, f"A volume of it is not there: {UNBOUND_WORDS}"),
+        (on_its_node("False"), "Its node has not made the workspace's volumes and network ready."),
+        (on_its_node("True"), "The workspace waits (ContainerCreating)."),
         (waiting("ContainerCreating"), "The workspace waits (ContainerCreating)."),
         (pod("Running"), "The workspace's server does not answer yet."),
     ],
@@ -67,6 +86,10 @@ def test_waits(shown: dict[str, Any] | None, words: str):
         (None, "Its pod is gone."),
         (pod("Running"), ""),
         (pod("Running") | {"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, "Its pod was deleted."),
+        (disrupted("DeletionByTaintManager"), "Its node was lost."),
+        (disrupted("EvictionByEvictionAPI"), "Its node is emptied by an administrator."),
+        (disrupted("Unheard"), "Its pod was deleted."),
+        (disrupted("DeletionByTaintManager") | {"metadata": {}}, ""),
         (pod("Failed", reason="DeadlineExceeded"), "It had reached its longest life."),
         (pod("Failed", reason="Evicted", message="low on memory"), "Its pod was ended (Evicted): low on memory."),
         (over(reason="OOMKilled", exitCode=137), "It used more memory than it may."),

@@ -1,8 +1,8 @@
 """`python -m tre.door.guard`: the guard of this host, as the settings in the environment say.
 
 Decides what is listened on: a port for the proxy, and for the spawner a Unix socket, or on a cluster a port that asks
-for a token. Ends on SIGTERM and SIGINT;
-open websockets end with it, routes do not.
+for a token; and that on a cluster people may come when the routes are known, or when waiting for them was in vain. Ends
+on SIGTERM and SIGINT; open websockets end with it, routes do not.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from tre.door.guard.app import Guard
 from tre.door.guard.front import Front
 from tre.door.guard.hub import Hub
 from tre.door.guard.keeper import Keeper, Rhythm
-from tre.door.guard.peers import go_on_learning, learn
+from tre.door.guard.kept import Kept, Seal
 from tre.door.guard.table import Workspaces
 from tre.door.internal_api import InternalApi, read_secret
 from tre.door.listening import open_private_site, run, until_signal
-from tre.door.neighbours import Neighbours
 from tre.door.places import Places
 
 
@@ -34,26 +33,30 @@ async def serve(places: Places, rhythm: Rhythm = Rhythm()) -> None:
     workspaces.load()
     guard = Guard(workspaces, places.lab_settings)
     front = Front(guard)
-    token = read_secret(places.secret("guard-admin.token")) if places.settings.cluster else ""
-    back = web.AppRunner(admin_app(workspaces, token), access_log=None)
-    others = Neighbours(str(places.guard_admin), "another guard", token) if places.settings.cluster else None
-    if others:
-        await learn(others, workspaces)
+    seal = Seal(cookie_secret) if places.settings.cluster else None
+    token = read_secret(places.secret("guard-admin.token")) if seal else ""
+    back = web.AppRunner(admin_app(workspaces, token, seal), access_log=None)
     await back.setup()
-    keeper = asyncio.create_task(Keeper(workspaces.all, hub, api, rhythm).run())
+    ended = asyncio.create_task(until_signal())
+    running = [asyncio.create_task(Keeper(workspaces.all, hub, api, rhythm).run())]
     try:
+        if seal:
+            workspaces.complete = False
+            kept = Kept(api, seal, workspaces, rhythm.learn)
+            running.append(asyncio.create_task(kept.run()))
+            known = asyncio.create_task(kept.wait())
+            running.append(known)
+            await asyncio.wait((known, ended), timeout=rhythm.begin, return_when=asyncio.FIRST_COMPLETED)
         await front.listen(places.listen, places.guard_port)
         if places.settings.cluster:
             await web.TCPSite(back, places.listen, places.guard_admin_port).start()
         else:
             await open_private_site(back, places.settings.guard_socket)
-        learning = asyncio.create_task(go_on_learning(others, workspaces)) if others else None
         gc.freeze()
-        await until_signal()
-        if learning:
-            learning.cancel()
+        await ended
     finally:
-        keeper.cancel()
+        for task in (*running, ended):
+            task.cancel()
         for workspace in workspaces.all():
             workspace.end_sockets("The guard is restarting; your kernel goes on.")
             await workspace.meter.report()

@@ -31,7 +31,7 @@ from tre.door.guard.signin import redirect, scheme
 from tre.door.guard.table import Workspaces
 from tre.door.guard.traffic import WorkspaceClosed
 from tre.door.guard.workspace import Workspace
-from tre.errors import Forbidden, InvalidInput, TreError, Unauthenticated
+from tre.errors import Forbidden, InvalidInput, TreError, Unauthenticated, Unavailable
 
 log = logging.getLogger("tre.guard")
 PAGES = frozenset({Kind.START, Kind.PAGE})
@@ -92,6 +92,10 @@ class Guard:
         if not is_host(request.header(b"host")):
             raise InvalidInput("no plain host name", field="Host")
         workspace = self._workspaces.find(base_url)
+        if workspace is None and not self._workspaces.complete:
+            raise Unavailable(
+                "The guard has just begun, and was not told yet which workspaces run.", hint="Try again in a minute."
+            )
         if workspace is None:
             raise PathRefused("no such workspace")
         return workspace, paths.admit(request.method, rest, raw_query)

@@ -28,12 +28,15 @@ AT_ONCE = 16
 class Rhythm:
     """Seconds. How often the guard looks around (`tick`), checks the sign-in behind each open websocket (`recheck`),
     tells the Hub that somebody is active, and asks a workspace without its person whether a kernel computes (`look`).
+    On a cluster: how often it asks for routes (`learn`), how long it waits for them before people may come (`begin`).
     """
 
     tick: float = 1.0
     recheck: float = 30.0
     tell_hub: float = 60.0
     look: float = 60.0
+    learn: float = 5.0
+    begin: float = 60.0
 
 
 class Keeper:

@@ -14,7 +14,11 @@ from tre.door.places import Places
 
 
 class Workspaces:
+    """`complete`: every workspace that runs is known. `ended`: those that this guard was told to let go of."""
+
     def __init__(self, places: Places, api: InternalApi, cookie_secret: bytes) -> None:
+        self.complete = True
+        self.ended: set[str] = set()
         self._hub_api_url = places.hub_api_url
         self._api = api
         self._cookie_secret = cookie_secret
@@ -47,6 +51,7 @@ class Workspaces:
 
     async def remove(self, workspace_id: str) -> bool:
         """Stop serving it, with a last report of its bytes; whether it was there."""
+        self.ended.add(workspace_id)
         route = self._routes.remove(workspace_id)
         workspace = self._live.pop(route.base_url, None) if route else None
         if workspace:

@@ -1,8 +1,8 @@
 """Workspaces that should run and have no pod any more: they end, and with them their credential.
 
-Decides that a workspace is absent only where the cluster was listed whole, and where it was said to run a while ago:
-the pods were looked at before the database. So a login dies with its pod also while the hub, which would notice first,
-is down, and with its node: there the API server marks the pod for deletion.
+Decides that a workspace is absent only where it was said to run a while before the API server last told of pods: what
+somebody did not see who was cut off from it is not gone. So a login dies with its pod also while the hub, which would
+notice first, is down, and with its node: there the API server marks the pod for deletion.
 """
 
 from __future__ import annotations
@@ -31,28 +31,31 @@ REASON = "Its pod is gone."
 
 def end_absent(db: Database, leases: Leases, world: World, control_namespace: str) -> int:
     """One look; returns how many workspaces it ended. What fails is found again."""
-    if not world.complete:
+    told_at = world.told_at(POD)
+    if told_at is None:
         return 0
     spaces = world.spaces()
     with db.read() as session:
         running = session.scalars(
             select(Workspace)
-            .where(Workspace.state == WorkspaceState.running, Workspace.state_since < db.clock() - GRACE)
+            .where(Workspace.state == WorkspaceState.running, Workspace.state_since < told_at - GRACE)
             .order_by(Workspace.id)
         ).all()
     ended = 0
     for workspace in running:
-        if _is_there(spaces, control_namespace, workspace):
+        reason = _why_not(spaces, control_namespace, workspace)
+        if not reason:
             continue
         try:
-            service.end(db, leases, workspace.id, WorkspaceState.failed, REASON)
+            service.end(db, leases, workspace.id, WorkspaceState.failed, reason)
             ended += 1
         except TreError as error:
             log.warning("workspace %s: %s", workspace.id, error.message)
     return ended
 
 
-def _is_there(spaces: Mapping[str, Space], control_namespace: str, workspace: Workspace) -> bool:
+def _why_not(spaces: Mapping[str, Space], control_namespace: str, workspace: Workspace) -> str:
+    """Nothing where its pod is there and stays."""
     space = spaces.get(namespace_of(control_namespace, workspace.project_slug), {})
     pod = space.get((POD, workspace_of(workspace.id)))
-    return pod is not None and not pod.deleting and not pod.over
+    return pod.why if pod else REASON

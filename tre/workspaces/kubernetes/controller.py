@@ -170,7 +170,8 @@ def keep(
     db: Database, cluster: Cluster, api: Api, identity: str, leave: threading.Event, chores: Sequence[Chore] = ()
 ) -> None:
     """All that one controller process does until `leave` is set: it watches, and acts while it leads."""
-    leader, world = Leader(api, cluster.control_namespace, identity), World(api, cluster.control_namespace)
+    leader = Leader(api, cluster.control_namespace, identity)
+    world = World(api, cluster.control_namespace, clock=db.clock)
     world.start(leave)
     threads = [threading.Thread(target=leader.run, args=(leave,), name="leader")]
     for chore in chores:

@@ -19,6 +19,15 @@ HOPELESS = {
     "RunContainerError": "its container cannot be started",
     "CrashLoopBackOff": "its program ends again and again",
 }
+#: Why the cluster itself ends a pod: the reasons of the condition DisruptionTarget (Kubernetes, "Disruptions").
+DISRUPTED = {
+    "DeletionByTaintManager": "Its node was lost.",
+    "DeletionByPodGC": "Its node was lost.",
+    "EvictionByEvictionAPI": "Its node is emptied by an administrator.",
+    "PreemptionByScheduler": "Something more urgent needed its place on the node.",
+}
+#: In what the scheduler says of a pod whose volume nobody made.
+CLAIM = "PersistentVolumeClaim"
 WORDS = 300
 
 
@@ -41,7 +50,11 @@ def waits(pod: Object | None) -> str:
     status = pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return _sentence("No node has room for the workspace", condition.get("message"))
+            told = condition.get("message")
+            wanting = "A volume of it is not there" if CLAIM in str(told) else "No node has room for the workspace"
+            return _sentence(wanting, told)
+    if _waits_for_its_node(status):
+        return "Its node has not made the workspace's volumes and network ready."
     for state in _states(pod):
         if reason := (state.get("waiting") or {}).get("reason"):
             return _sentence(f"The workspace waits ({reason})", state["waiting"].get("message"))
@@ -53,6 +66,8 @@ def ended(pod: Object | None) -> str:
     if pod is None:
         return "Its pod is gone."
     status, metadata = pod.get("status") or {}, pod["metadata"]
+    if metadata.get("deletionTimestamp") and (reason := _disrupted(status)):
+        return reason
     if status.get("phase") in ("Failed", "Succeeded"):
         if status.get("reason") == "DeadlineExceeded":
             return "It had reached its longest life."
@@ -86,6 +101,19 @@ def refusal(status: int, body: str) -> TreError:
     if status == 409:
         return Conflict("A workspace of this name is there already.", hint="Try again in a minute.")
     return Unavailable(_sentence(f"The cluster did not start the workspace (status {status})", said))
+
+
+def _disrupted(status: Object) -> str:
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+            return DISRUPTED.get(condition.get("reason", ""), "")
+    return ""
+
+
+def _waits_for_its_node(status: Object) -> bool:
+    """Whether the pod has its node, and its node has neither mounted nor connected everything yet."""
+    conditions = {each.get("type"): each.get("status") for each in status.get("conditions") or []}
+    return conditions.get("PodScheduled") == "True" and conditions.get("PodReadyToStartContainers") == "False"
 
 
 def _over(state: Object) -> str:

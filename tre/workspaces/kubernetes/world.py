@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from tre.errors import TreError
 from tre.workspaces.kubernetes.api import Api, Expired
 from tre.workspaces.kubernetes.content import NAMESPACE, PARTS, POD, Kind, digest, size, stamp
+from tre.workspaces.kubernetes.life import ended
 from tre.workspaces.kubernetes.names import COMPONENT, INSTALLATION, PREFIX, PROJECT, WORKSPACE, selector
 from tre.workspaces.kubernetes.namespace import Object
 
@@ -28,7 +30,7 @@ PAUSE = 1.0
 class Seen:
     """An object as it was last seen. `digest` is of its content now, `stamp` of what we last asked for; `project` is
     set only where the object says that it is ours. `workspace` is a pod's label, `over`
-    says that it has ended.
+    says that it has ended, `why` is the reason, in words, also where it is only to end.
     """
 
     uid: str
@@ -40,6 +42,7 @@ class Seen:
     deleting: bool = False
     workspace: str = ""
     over: bool = False
+    why: str = ""
 
 
 Key = tuple[Kind, str]
@@ -49,8 +52,11 @@ Space = Mapping[Key, Seen]
 class World:
     """Seen objects by namespace. Any thread may call any method."""
 
-    def __init__(self, api: Api, control_namespace: str) -> None:
-        self._api = api
+    def __init__(
+        self, api: Api, control_namespace: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._api, self._clock = api, clock
+        self._told_at: dict[Kind, datetime] = {}
         self._installation = control_namespace
         self._spaces: dict[str, dict[Key, Seen]] = {}
         self._lock = threading.Lock()
@@ -61,6 +67,12 @@ class World:
     def complete(self) -> bool:
         """Whether every kind was listed once: before that, what is not seen may exist."""
         return len(self._listed) == len(WATCHED)
+
+    def told_at(self, kind: Kind) -> datetime | None:
+        """Until when everything of that kind is known: when the API server was last asked for all, or told of a change
+        or of none. None before it was asked once.
+        """
+        return self._told_at.get(kind)
 
     def spaces(self) -> dict[str, Space]:
         """A copy of the present moment."""
@@ -116,7 +128,7 @@ class World:
 
     def relist(self, kind: Kind) -> str:
         """Everything of one kind anew; returns where a watch begins."""
-        version, found = "0", set()
+        version, found, asked = "0", set(), self._clock()
         for version, page in self._api.pages(kind, self._query(kind)):  # noqa: B007
             for each in page:
                 metadata = each["metadata"]
@@ -128,6 +140,7 @@ class World:
                     if key[0] is kind and (space, key[1]) not in found and seen.version <= int(version):
                         self._forget(space, key)
             self._listed.add(kind)
+            self._told_at[kind] = asked
         self.changed.set()
         return version
 
@@ -140,6 +153,7 @@ class World:
                 self.gone(kind, metadata.get("namespace", name), name, uid=metadata["uid"])
             elif change != "BOOKMARK":
                 self.saw(kind, found)
+            self._told_at[kind] = self._clock()
         return version
 
     def _query(self, kind: Kind) -> dict[str, str]:
@@ -164,6 +178,7 @@ class World:
             deleting="deletionTimestamp" in metadata,
             workspace=labels.get(WORKSPACE, "") if pod else "",
             over=pod and (found.get("status") or {}).get("phase") in ("Succeeded", "Failed"),
+            why=ended(found) if pod else "",
         )
 
     def _forget(self, space: str, key: Key) -> None:
