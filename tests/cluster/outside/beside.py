@@ -7,7 +7,6 @@ processors can hold, volumes. The town's names come into the cluster's DNS as an
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
@@ -22,7 +21,7 @@ import yaml
 from tests.cluster.chart.release import VALUES, Release
 from tests.cluster.chart.rendering import CHART
 from tests.cluster.house import Space
-from tests.cluster.machine import contents
+from tests.cluster.machine import contents, network
 from tests.cluster.machine.contents import Kubectl
 from tests.cluster.machine.place import CHECKOUT, Place
 from tre.errors import Unavailable
@@ -49,11 +48,14 @@ def node_values() -> dict[str, Any]:
 
 @dataclass
 class Beside:
-    """`desk` is the administrator's folder, in which the document's commands are given."""
+    """`desk` is the administrator's folder, in which the document's commands are given; `said` what the last block of
+    them printed.
+    """
 
     town: Town
     release: Release
     desk: Path
+    said: str = ""
 
     @property
     def kubectl(self) -> Kubectl:
@@ -78,22 +80,23 @@ class Beside:
         (self.desk / "values.yaml").write_text(yaml.safe_dump(found))
 
     def run(self, commands: str) -> str:
-        """What they printed, both streams. Raises `Unavailable` with that where one fails."""
+        """What they printed. Raises `Unavailable` with that, and what they complained about, where one fails."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands],
             cwd=self.desk,
             env=self.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode != 0:
-            raise Unavailable(f"{commands}\nended with {done.returncode}:\n{done.stdout}")
+            raise Unavailable(f"{commands}\nended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def node_port(self) -> int:
-        return int(self.release.space("get", "service/tre-proxy", "--output=jsonpath={.spec.ports[0].nodePort}"))
+    def bring_front(self) -> None:
+        """People reach the release by their own name for it."""
+        port = self.release.space("get", "service/tre-proxy", "--output=jsonpath={.spec.ports[0].nodePort}")
+        self.town.bring_front(f"http://{network.NODE_ADDRESS}:{port}")
 
 
 def zone() -> str:
@@ -149,14 +152,5 @@ def moved_in(place: Place, programs: Kubectl, helm: Path, folder: Path) -> Itera
                 try:
                     yield found
                 finally:
-                    town.stop()
                     found.release.remove()
                     kubectl("delete", "--ignore-not-found", REVIEWER)
-
-
-def findings(text: str) -> dict[str, set[str]]:
-    """{level: values} of what `tre doctor --json` said."""
-    found: dict[str, set[str]] = {"ok": set(), "warning": set(), "fail": set()}
-    for one in json.loads(text):
-        found[one["level"]].add(one["value"])
-    return found

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import httpx
 
+from tests.cluster.chart.release import Release
 from tests.cluster.chart.researcher import NAME, Researcher
 from tre.demo.browser import Browser
 from tre.demo.cast import Account
 from tre.demo.release_stage import ReleaseStage
+from tre.settings import Settings
+from tre.workspaces.kubernetes.names import namespace_of
 
 from .town import URL
 
@@ -79,3 +85,31 @@ class TownResearcher(Researcher):
     def sign_in(self) -> None:
         self.browser = ProviderBrowser(self.stage.accounts[NAME])
         self.browser.sign_in()
+
+
+@dataclass
+class Everybody:
+    """`administrator` is ada's browser, which has not signed in yet."""
+
+    stage: TownStage
+    researcher: TownResearcher
+
+    @classmethod
+    def of(cls, release: Release, folder: Path) -> Everybody:
+        kubeconfig = Path(release.kubectl.environment["KUBECONFIG"])
+        kubectl = (*release.kubectl.command, f"--kubeconfig={kubeconfig}")
+        # The run folder is asked for and stays empty: no port and no socket is ours here.
+        settings = Settings(state=folder / "state", run=Path("/tmp/tre-town"))
+        stage = TownStage(settings, folder=folder, namespace=release.space.name, kubectl=kubectl, kubeconfig=kubeconfig)
+        stage.wait_until_people_can_come()
+        found = TownResearcher(stage, f"w{secrets.token_hex(4)}")
+        release.provide(namespace_of(release.space.name, found.project), f"home-{NAME}", "data")
+        return cls(stage, found)
+
+    def browser(self, username: str) -> ProviderBrowser:
+        return ProviderBrowser(self.stage.accounts[username])
+
+    def events(self, action: str) -> list[dict[str, Any]]:
+        """Of the audit record, as its administrator sees it, oldest first."""
+        found: list[dict[str, Any]] = self.stage.tre("ada", "audit", "list", "--action", action)
+        return sorted(found, key=lambda event: int(event["seq"]))
