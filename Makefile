@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 WORKSPACE_ENV := .workspace-env
 IDENTITIES := build/oidc-provider
+POSTGRES := build/outside-postgres
 BIN := $(VENV)/bin
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 # lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
@@ -48,6 +49,12 @@ $(IDENTITIES)/.installed: tests/door/oidc/provider/package-lock.json
 	@! command -v npm >/dev/null || (cd $(IDENTITIES) && npm ci --silent --ignore-scripts --no-audit --no-fund)
 	@touch $@
 
+# PostgreSQL with TLS, as an institution runs it: ours is built without.
+$(POSTGRES)/.installed: tests/cluster/outside/postgres/package-lock.json
+	@mkdir -p $(POSTGRES) && cp tests/cluster/outside/postgres/package.json tests/cluster/outside/postgres/package-lock.json $(POSTGRES)
+	@! command -v npm >/dev/null || (cd $(POSTGRES) && npm ci --silent --ignore-scripts --no-audit --no-fund)
+	@touch $@
+
 demo: install ## the whole journey on real parts, with its refusals; nothing keeps running
 	@$(BIN)/tre demo
 
@@ -72,7 +79,7 @@ test-long: install $(IDENTITIES)/.installed ## the same with fuzzing, killing an
 cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time
 	@$(BIN)/python -m tests.cluster up
 
-test-cluster: install ## the tests that need one, on it or on the cluster that KUBECONFIG names; one that was not up ends
+test-cluster: install $(IDENTITIES)/.installed $(POSTGRES)/.installed ## the tests that need one, on it or on the cluster that KUBECONFIG names; one that was not up ends
 	@if test -n "$$KUBECONFIG"; then $(CLUSTER_TESTS); else \
 		$(BIN)/python -m tests.cluster running || trap '$(BIN)/python -m tests.cluster down' EXIT; \
 		$(BIN)/python -m tests.cluster up && $(MAKE) --no-print-directory images && $(CLUSTER_TESTS); fi

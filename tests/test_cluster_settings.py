@@ -87,6 +87,7 @@ def test_without_it_nothing_leaves_the_machine(tmp_path: Path):
         ("port = 5433", "port = 0", "data.port"),
         ("port = 5433", 'sslmode = "prefer"', "data.sslmode"),
         ("https://", "", "openbao.url"),
+        ("[hosts]", 'database_ca = "/a b"\n[hosts]', "openbao.database_ca"),
         ("intake =", "intaek =", "hosts.intaek"),
         ("[projects]", "projects = 1\n[other]", "other"),
         ("[state]", "state = 1\n[other]", "other"),

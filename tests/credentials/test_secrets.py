@@ -302,6 +302,14 @@ def test_policies_as_whole_objects():
         "max_idle_connections": -1,
         "verify_connection": True,
     }
+    there = PostgresServer("data.example", 5433, "verify-full", "/etc/tre/ca/postgresql/ca.pem")
+    urls = [
+        policies.database_connection("p_1", "m_1", "pw", there, authority)["connection_url"]
+        for authority in ("", "/etc/ssl/institution.pem")
+    ]
+    reached = "postgresql://{{username}}:{{password}}@/p_1?host=data.example&port=5433&sslmode=verify-full"
+    # Where our pods have the authority is no place of the secrets server's machine.
+    assert urls == [reached, f"{reached}&sslrootcert=/etc/ssl/institution.pem"]
     assert policies.creation_statements("g_1") == [
         "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}' CONNECTION LIMIT 10",
         'GRANT g_1 TO "{{name}}" WITH INHERIT TRUE, SET FALSE, ADMIN FALSE',

@@ -31,6 +31,7 @@ NOUNS = {
     "logout": ("tre.cli.login:logout", "Revoke the token of this computer."),
     "organisation": ("tre.cli.people:organisation", "Organisations: list, add."),
     "person": ("tre.cli.people:person", "People: accounts, roles, accreditation and training."),
+    "prepare": ("tre.cli.prepare:prepare", "An institution's own servers, before an installation on a cluster."),
     "project": ("tre.cli.project:project", "Projects: propose, show, approve, refuse, suspend, close."),
     "request": ("tre.cli.request:request", "Release requests: list, look, vote, download, recall."),
     "status": ("tre.cli.up:status", "The parts of the platform on this machine."),

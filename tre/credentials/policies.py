@@ -8,6 +8,7 @@ hangs on a token of its own, and nobody can widen their own rights.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from tre.settings import PostgresServer
@@ -169,9 +170,16 @@ def database_role(database: str, group: str, *, default_ttl: int, max_ttl: int) 
     }
 
 
-def database_connection(database: str, manager: str, password: str, server: PostgresServer) -> dict[str, Any]:
-    """The secrets server's connection to one project database, as the project's own manager."""
-    options = {"host": server.host, **server.options()}
+def database_connection(
+    database: str, manager: str, password: str, server: PostgresServer, authority: str = ""
+) -> dict[str, Any]:
+    """The secrets server's connection to one project database, as the project's own manager.
+
+    The file that `server` names lies in our pods, not where the secrets server runs: there it is `authority`, and where
+    that is empty the server's certificate is held to what that machine trusts.
+    """
+    own = {"sslrootcert": authority} if authority else {}
+    options = {"host": server.host, **replace(server, sslrootcert="").options(), **own}
     query = "&".join(f"{name}={value}" for name, value in options.items())
     return {
         "plugin_name": "postgresql-database-plugin",

@@ -21,7 +21,7 @@ from tre.credentials import leases, policies
 from tre.credentials.files import new_password, scram_verifier
 from tre.credentials.server import Server
 from tre.errors import Broken, Conflict, NotFound, Unavailable
-from tre.settings import PostgresServer, Settings
+from tre.settings import PostgresServer, SecretsServer, Settings
 
 ADMIN = "tre_admin"
 LEASE_SECONDS = 3600
@@ -86,7 +86,8 @@ def keep_names(server: Server, project: str) -> ProjectDatabase:
 def connect_secrets_server(settings: Settings, server: Server, found: ProjectDatabase, password: str) -> None:
     """Hand the manager over: after the rotation nobody but the secrets server knows its password."""
     what = "connect the secrets server to a project's database"
-    connection = policies.database_connection(found.database, found.manager, password, settings.data_server)
+    authority = settings.openbao.database_ca if isinstance(settings.openbao, SecretsServer) else ""
+    connection = policies.database_connection(found.database, found.manager, password, settings.data_server, authority)
     server.post(what, f"database/config/{found.database}", connection)
     server.post(what, f"database/rotate-root/{found.database}", {})
     role = policies.database_role(

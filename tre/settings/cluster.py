@@ -19,6 +19,8 @@ from tre.settings.identity import TABLE, IdentityProvider, load_provider
 
 VARIABLE = "TRE_CLUSTER"
 SSL_MODES = frozenset({"disable", "require", "verify-ca", "verify-full"})
+#: What libpq's connection strings, or a URL's query, would read as something else.
+SPECIAL = "'\\\"?&%\n, "
 Part = TypeVar("Part")
 
 
@@ -43,14 +45,15 @@ class PostgresServer:
             raise InvalidInput(f"sslmode is one of {', '.join(sorted(SSL_MODES))}.", field=f"{name}.sslmode")
         check_port(self.port, f"{name}.port")
         for key in ("host", "sslrootcert"):
-            if any(sign in getattr(self, key) for sign in "'\\\"?&%\n, "):
+            if any(sign in getattr(self, key) for sign in SPECIAL):
                 raise InvalidInput("No blanks, quotes or other special signs.", field=f"{name}.{key}")
 
 
 @dataclass(frozen=True)
 class SecretsServer:
     """Vault or OpenBao, where a process shows its service account's token: a projected one with an audience, which the
-    kubelet renews. `ca` is a PEM file; `mount` the path of the auth method, `role` its role.
+    kubelet renews. `ca` is a PEM file; `mount` the path of the auth method, `role` its role. `database_ca` is a file of
+    the server's own machine, with the authority that it holds the data server to; empty: those that the machine trusts.
     """
 
     url: str
@@ -58,10 +61,13 @@ class SecretsServer:
     mount: str = "kubernetes"
     role: str = "control-plane"
     token_file: str = "/var/run/secrets/tre/openbao/token"  # noqa: S105
+    database_ca: str = ""
 
     def check(self, name: str) -> None:
         if not self.url.startswith(("https://", "http://")):
             raise InvalidInput("A URL, as in https://openbao.example:8200.", field=f"{name}.url")
+        if any(sign in self.database_ca for sign in SPECIAL):
+            raise InvalidInput("No blanks, quotes or other special signs.", field=f"{name}.database_ca")
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,19 @@ from tre.stack.postgres import Server, initialise
 
 STATE_ROLES = ("tre_owner", "tre_app", "tre_hub")
 DATA_ROLES = ("tre_admin",)
+#: Who may log in where: (database, role) as in pg_hba.conf.
+STATE_HBA = (("tre", "tre_owner"), ("tre", "tre_app"), ("tre_hub", "tre_hub"))
+#: A login of a workspace (`w_…`) and a project's manager (`m_…`) may ask for project databases (`p_…`) only.
+DATA_HBA = (("all", "tre_admin"), ('"/^p_[0-9a-z]+$"', '"/^[mw]_[0-9a-z]+$"'))
 
 
 def state_server(settings: Settings) -> Server:
-    hba = (("tre", "tre_owner"), ("tre", "tre_app"), ("tre_hub", "tre_hub"))
-    return Server("postgres-state", settings.servers / "postgres-state", settings.state_database, hba)
+    return Server("postgres-state", settings.servers / "postgres-state", settings.state_database, STATE_HBA)
 
 
 def data_server(settings: Settings) -> Server:
-    """A login of a workspace (`w_…`) and a project's manager (`m_…`) may ask for project databases (`p_…`) only."""
-    hba = (("all", "tre_admin"), ('"/^p_[0-9a-z]+$"', '"/^[mw]_[0-9a-z]+$"'))
     data, sockets = settings.servers / "postgres-data", settings.data_database
-    return Server("postgres-data", data, sockets, hba, max_connections=300, strangers=True)
+    return Server("postgres-data", data, sockets, DATA_HBA, max_connections=300, strangers=True)
 
 
 def state_statements(verifiers: dict[str, str]) -> list[str]:

@@ -1,8 +1,8 @@
 """The secrets server of our own: its configuration as a pure function, its first run, its readiness.
 
 Decides: raft storage, sealed by a key in a 0600 file, an API on a Unix socket that only we may open, every request in
-an audit file with hashed values; after the first run no root token is left. Leaves policies to
-`tre.credentials.policies` and use to `tre.credentials.server`.
+an audit file with hashed values; after the first run no root token is left. Leaves what is made in it to `provision`,
+policies to `tre.credentials.policies` and use to `tre.credentials.server`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import requests
 from tre.credentials import policies
 from tre.credentials.client import connect, translated
 from tre.credentials.files import read_secret, write_secret
-from tre.errors import Unavailable
+from tre.errors import Conflict, Unavailable
 from tre.settings import Settings, make_private_folder
 from tre.stack.certificates import closed_listener_files
 
@@ -32,6 +32,8 @@ LOGIN_FILE = "openbao-login.json"
 #: The recovery key; while the first run is not finished also the root token.
 RECOVERY_FILE = "openbao-recovery.json"
 SEAL_FILE = "openbao-seal.key"
+#: (path, kind, options)
+ENGINES = ((policies.KV_MOUNT, "kv", {"version": "2"}), ("transit", "transit", None), ("database", "database", None))
 
 
 def folder(settings: Settings) -> Path:
@@ -156,6 +158,7 @@ def provision(settings: Settings, more: Callable[[hvac.Client], None] = lambda c
     with translated("first run"):
         make_engines(client)
         make_rules(client)
+        make_approle(client)
         more(client)
         write_secret(settings.secret_file(LOGIN_FILE), json.dumps(new_login(client)))
         write_secret(recovery, json.dumps(found))
@@ -181,15 +184,20 @@ def wait_until_ready(settings: Settings, seconds: float = 30.0) -> None:
 
 
 def make_engines(client: hvac.Client) -> None:
-    """Key-value (version 2), transit, database and AppRole, each once; and the signing keys."""
+    """Key-value (version 2), transit and database, each once; and the signing keys.
+
+    Raises `Conflict` where something else is at such a path already: a server of the institution's own may have that.
+    """
     engines = client.sys.list_mounted_secrets_engines()["data"]
-    for path, kind, options in ((policies.KV_MOUNT, "kv", {"version": "2"}), ("transit", "transit", None)):
-        if f"{path}/" not in engines:
+    for path, kind, options in ENGINES:
+        there = engines.get(f"{path}/")
+        if there is None:
             client.sys.enable_secrets_engine(kind, path=path, options=options)
-    if "database/" not in engines:
-        client.sys.enable_secrets_engine("database")
-    if "approle/" not in client.sys.list_auth_methods()["data"]:
-        client.sys.enable_auth_method("approle")
+        elif there["type"] != kind or (options and there.get("options") != options):
+            raise Conflict(
+                f"at {path}/ of the secrets server is another engine than we need ({there['type']})",
+                hint=f"tre needs {kind}{' version 2' if options else ''} there: give it a server of its own.",
+            )
     for key in policies.SIGNING_KEYS:
         client.secrets.transit.create_key(key, key_type="ed25519", exportable=False)
 
@@ -199,7 +207,25 @@ def make_rules(client: hvac.Client) -> None:
     mount = client.sys.list_auth_methods()["data"]["token/"]["accessor"]
     client.sys.create_or_update_policy(policies.LEASE_POLICY, policies.policy_text(policies.lease_policy(mount)))
     client.adapter.post(f"/v1/auth/token/roles/{policies.TOKEN_ROLE}", json=policies.token_role())
+
+
+def make_approle(client: hvac.Client) -> None:
+    """How the control plane signs in on one machine."""
+    if "approle/" not in client.sys.list_auth_methods()["data"]:
+        client.sys.enable_auth_method("approle")
     client.adapter.post(f"/v1/auth/approle/role/{policies.APP_ROLE}", json=policies.app_role())
+
+
+def make_kubernetes_sign_in(
+    client: hvac.Client, *, mount: str, role: str, reviewing: Mapping[str, Any], rule: Mapping[str, Any]
+) -> None:
+    """How our service accounts sign in on a cluster. `reviewing` says how the server asks the cluster whose a token is,
+    `rule` whom it lets in (`policies.kubernetes_role`).
+    """
+    if f"{mount}/" not in client.sys.list_auth_methods()["data"]:
+        client.sys.enable_auth_method("kubernetes", path=mount)
+    client.adapter.post(f"/v1/auth/{mount}/config", json=dict(reviewing))
+    client.adapter.post(f"/v1/auth/{mount}/role/{role}", json=dict(rule))
 
 
 def new_login(client: hvac.Client) -> dict[str, str]:

@@ -104,11 +104,13 @@ def kubernetes_sign_in(namespace: str, audience: str) -> Callable[[hvac.Client],
     """What lets our service accounts sign in: the server asks the cluster about each token, as its own account."""
 
     def make(client: hvac.Client) -> None:
-        if "kubernetes/" not in client.sys.list_auth_methods()["data"]:
-            client.sys.enable_auth_method("kubernetes")
-        client.adapter.post("/v1/auth/kubernetes/config", json={"kubernetes_host": "https://kubernetes.default.svc"})
-        role = policies.kubernetes_role(namespace, audience)
-        client.adapter.post(f"/v1/auth/kubernetes/role/{policies.APP_ROLE}", json=role)
+        openbao.make_kubernetes_sign_in(
+            client,
+            mount="kubernetes",
+            role=policies.APP_ROLE,
+            reviewing={"kubernetes_host": "https://kubernetes.default.svc"},
+            rule=policies.kubernetes_role(namespace, audience),
+        )
 
     return make
 

@@ -16,6 +16,9 @@ ca = "/etc/tre/ca/openbao/ca.pem"
 {{- end }}
 mount = {{ .Values.openbao.mount | quote }}
 role = {{ .Values.openbao.role | quote }}
+{{- with .Values.openbao.databaseCa }}
+database_ca = {{ . | quote }}
+{{- end }}
 
 [hosts]
 api = "tre-api"

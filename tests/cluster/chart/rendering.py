@@ -25,7 +25,7 @@ OUTSIDE: Object = {
         "data": {"host": "data.example", "cidr": "10.0.5.8/32"},
         "logins": "tre-logins",
     },
-    "openbao": {"url": "https://bao.example:8200", "cidr": "10.0.5.9/32"},
+    "openbao": {"url": "https://bao.example:8200", "cidr": "10.0.5.9/32", "databaseCa": "/etc/ssl/uni.pem"},
     "oidc": {
         "issuer": "https://id.example/realms/uni",
         "clientId": "tre",

@@ -35,6 +35,8 @@ PACKAGES = {
     "unshare": "util-linux",
     "mount": "mount",
     "/usr/lib/cni/loopback": "containernetworking-plugins",
+    # What the superuser of an institution's database uses.
+    "psql": "postgresql-client",
     # What builds the images of the platform.
     "buildah": "buildah",
     "debootstrap": "debootstrap",

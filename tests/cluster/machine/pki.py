@@ -44,8 +44,9 @@ class Pair:
 class Authority:
     """Signs what it is asked to; its key is written down too, because the controller manager signs with it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, valid: datetime.timedelta = VALID) -> None:
         self.folder = folder
+        self.valid = valid
         folder.mkdir(mode=0o700)
         self._key = ec.generate_private_key(ec.SECP256R1())
         name = subject("tre-cluster-ca")
@@ -87,7 +88,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + VALID)
+            .not_valid_after(now + self.valid)
             .add_extension(x509.BasicConstraints(authority, None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)

@@ -57,9 +57,8 @@ class RealProvider:
         program.write_text((ROOT / "tests/door/oidc/provider/provider.mjs").read_text())
         (self._folder / "node_modules").symlink_to(MODULES)
         (self._folder / "package.json").write_text('{"type": "module"}')
-        port = self.issuer.rpartition(":")[2]
         assert NODE
-        self._process = Process([NODE, str(program), port, self._callback], self._folder / "provider.log")
+        self._process = Process([NODE, str(program), self.issuer, self._callback], self._folder / "provider.log")
         wait_for(self.answers, "the identity provider", 30)
 
     def answers(self) -> bool:

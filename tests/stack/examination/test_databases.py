@@ -59,6 +59,15 @@ def test_an_empty_database_has_no_schema(state_db: StateDatabase):
     ]
 
 
+@pytest.mark.parametrize("there", ["", revisions()[0], revisions()[-1]])
+def test_an_installation_that_is_to_be_brings_the_schema(there: str):
+    login = Login("postgresql.state", "tre_app", "tre", APP, HERE, "")
+    (found,) = judge(login, Seen(version=18, revision=there), revisions(), coming=True)
+    assert (found.level, revisions()[-1] in found.found) == (Level.ok, True)
+    (newer,) = judge(login, Seen(version=18, revision="9999_later"), revisions(), coming=True)
+    assert newer.level is Level.warning
+
+
 @pytest.mark.parametrize("old", [revisions()[0], revisions()[-2]])
 def test_an_old_schema_is_named(state_db: StateDatabase, old: str):
     migrate(state_db.owner, old)

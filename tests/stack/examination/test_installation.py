@@ -77,7 +77,7 @@ def test_what_processes_would_be_told():
     found = installation()
     assert found.server("state", "/ca") == PostgresServer("pg.example", 5432, "verify-full", "/ca")
     assert found.secrets_server("", Path("/t")) == SecretsServer(
-        "https://bao.example:8200", "", "kubernetes", "control-plane", "/t"
+        "https://bao.example:8200", "", "kubernetes", "control-plane", "/t", "/etc/ssl/uni.pem"
     )
     provider = found.provider("/ca")
     assert provider

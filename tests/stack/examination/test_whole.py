@@ -46,7 +46,8 @@ def test_logins_and_authorities_are_those_of_the_release(tmp_path: Path):
 def test_nothing_of_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[Path] = []
 
-    def examine(settings: Settings, cidrs: object) -> list[object]:
+    def examine(settings: Settings, cidrs: object, *, coming: bool) -> list[object]:
+        assert coming, "these are the values of an installation that is to be"
         asked.append(settings.state)
         assert (settings.state / "secrets").stat().st_mode & 0o777 == 0o700
         return []

@@ -261,13 +261,13 @@ def look_at_certificate(server: PostgresServer) -> certificates.Shown | None:
     return certificates.look(server.host, server.port, server.sslrootcert, certificates.postgres)
 
 
-def judge(login: Login, seen: Seen, chain: tuple[str, ...] = ()) -> list[Finding]:
-    """`chain` are the revisions that this release knows, the oldest first."""
+def judge(login: Login, seen: Seen, chain: tuple[str, ...] = (), *, coming: bool = False) -> list[Finding]:
+    """`chain` are the revisions that this release knows, the oldest first. `coming`: it is to be installed yet."""
     if seen.refused:
         return [_refused(login, seen.refused)]
     found = [*_version(login, seen), *_rights(login, seen)]
     if seen.revision is not None:
-        found.append(_schema(login, seen.revision, chain))
+        found.append(_schema(login, seen.revision, chain, coming=coming))
     return found or [right(login.name, f"{login.value}.host", f"PostgreSQL {seen.version}, with the rights it needs.")]
 
 
@@ -309,13 +309,15 @@ def _rights(login: Login, seen: Seen) -> list[Finding]:
     ]
 
 
-def _schema(login: Login, revision: str, chain: tuple[str, ...]) -> Finding:
+def _schema(login: Login, revision: str, chain: tuple[str, ...], *, coming: bool) -> Finding:
     name, value, newest = "schema", f"{login.value}.host", chain[-1]
     migrate = (
         "Migrations bring it there: helm upgrade runs them (docs/helm.md); look at the log of the job tre-migrate."
     )
     if revision == newest:
         return right(name, value, f"The schema is at {newest}, that of this release.")
+    if coming and (not revision or revision in chain):
+        return right(name, value, f"It is at {revision or 'nothing yet'}; the installation brings it to {newest}.")
     if not revision:
         return wrong(name, value, f"There is no schema in the database {login.database} yet.", migrate, Conflict)
     if revision == "?":

@@ -86,7 +86,8 @@ class Installation:
 
     def secrets_server(self, ca: str, token: Path) -> SecretsServer:
         url = "https://tre-openbao:8200" if self.small else self.at("openbao.url")
-        return SecretsServer(url, ca, self.at("openbao.mount"), self.at("openbao.role"), str(token))
+        named = {key: self.at(f"openbao.{key}") for key in ("mount", "role")}
+        return SecretsServer(url, ca, **named, token_file=str(token), database_ca=self.at("openbao.databaseCa"))
 
     def provider(self, ca: str) -> IdentityProvider | None:
         """Raises `InvalidInput` that names the key of the processes' own file."""

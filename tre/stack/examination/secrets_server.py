@@ -31,7 +31,7 @@ from tre.stack.examination.clocks import Clock
 from tre.stack.examination.finding import Finding, right, wrong
 
 NAME, URL = "secrets server", "openbao.url"
-SETUP = "docs/helm.md lists what it needs; tre.stack.openbao makes it."
+SETUP = "`tre prepare openbao` makes what it needs (docs/helm.md)."
 UNKNOWN = (
     "Its own log says more. Often the role's audience or the mount is another one, it may not ask the API server"
     " (TokenReview, system:auth-delegator), or a clock is wrong."

@@ -69,7 +69,9 @@ def unusable_url() -> InvalidInput:
     )
 
 
-def examine_databases(settings: Settings, asked: Iterable[Login], now: datetime, *, canary: bool) -> list[Finding]:
+def examine_databases(
+    settings: Settings, asked: Iterable[Login], now: datetime, *, canary: bool, coming: bool = False
+) -> list[Finding]:
     """Server by server: its certificate, then each session. What a bad certificate explains is not said again."""
     found: list[Finding] = []
     by_server: dict[str, list[Login]] = {}
@@ -78,18 +80,18 @@ def examine_databases(settings: Settings, asked: Iterable[Login], now: datetime,
     for value, here in by_server.items():
         server = settings.state_server if value == STATE else settings.data_server
         held = databases.judge_certificate(value, server, databases.look_at_certificate(server), now)
-        told = [each for login in here for each in examine_login(login, canary=canary)]
+        told = [each for login in here for each in examine_login(login, canary=canary, coming=coming)]
         if failures(held):
             told = [each for each in told if "certificate" not in each.found]
         found += [*held, *told]
     return found
 
 
-def examine_login(login: Login, *, canary: bool) -> list[Finding]:
+def examine_login(login: Login, *, canary: bool, coming: bool) -> list[Finding]:
     """One session and what it may; of who works with the tables the schema and the canary's word, too."""
     works = login.secret == WORKS
     seen = databases.look(login, revision=works, nodes=works and canary)
-    found = databases.judge(login, seen, revisions())
+    found = databases.judge(login, seen, revisions(), coming=coming)
     if login.secret != HUB_URL:
         found += clocks.judge({f"{login.value}.host": seen.clock})
     if canary and works and not seen.refused and seen.nodes is not None:
@@ -130,8 +132,8 @@ def examine_names(settings: Settings, cidrs: Mapping[str, str]) -> list[Finding]
     return [names.judge(one, names.look(one.host)) for one in listed]
 
 
-def examine(settings: Settings, cidrs: Mapping[str, str]) -> list[Finding]:
-    """Everything that can be asked from here."""
+def examine(settings: Settings, cidrs: Mapping[str, str], *, coming: bool = False) -> list[Finding]:
+    """Everything that can be asked from here. `coming`: of an installation that is to be, which makes the schema."""
     now = datetime.now(UTC)
     found = examine_names(settings, cidrs)
     try:
@@ -141,7 +143,7 @@ def examine(settings: Settings, cidrs: Mapping[str, str]) -> list[Finding]:
         found.append(wrong("logins", error.field, error.message, error.hint, type(error)))
     for value, server in ((STATE, settings.state_server), (DATA, settings.data_server)):
         found += databases.judge_mode(value, server)
-    found += examine_databases(settings, asked, now, canary=True)
+    found += examine_databases(settings, asked, now, canary=True, coming=coming)
     if isinstance(settings.openbao, SecretsServer):
         signs = Path(settings.openbao.token_file).exists()
         found += examine_secrets_server(settings.openbao, now, sign_in=signs)

@@ -74,7 +74,7 @@ def examine_servers(api: Api, wanted: Installation, seen: Cluster) -> list[Findi
             settings = settings_of(api, wanted, seen, Path(name))
         except TreError as error:
             return [wrong("servers", error.field, error.message, error.hint, type(error))]
-        return servers.examine(settings, wanted.cidrs())
+        return servers.examine(settings, wanted.cidrs(), coming=not wanted.installed)
 
 
 def settings_of(api: Api, wanted: Installation, seen: Cluster, folder: Path) -> Settings:

@@ -63,6 +63,10 @@ class Api:
         configuration.retries = False
         return cls(client.ApiClient(configuration))
 
+    @property
+    def address(self) -> str:
+        return str(self._client.configuration.host)
+
     def pages(self, kind: Kind, query: Mapping[str, str]) -> Iterator[tuple[str, list[Object]]]:
         """Pages of objects, each with the resource version that a watch may begin at after the last."""
         more = ""

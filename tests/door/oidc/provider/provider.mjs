@@ -1,10 +1,13 @@
-// An identity provider with people who sign in by clicking their name: node provider.mjs PORT CALLBACK
+// An identity provider with people who sign in by clicking their name: node provider.mjs ISSUER CALLBACK [CHAIN KEY]
+// It listens where its issuer says; CHAIN and KEY are PEM files of an https one.
 // Its memory is its own; POST /control changes it: {people: [...], down: bool}.
 import { generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import Provider from 'oidc-provider';
 
-const [port, callback] = process.argv.slice(2);
-const issuer = `http://127.0.0.1:${port}`;
+const [issuer, callback, chain, keyFile] = process.argv.slice(2);
 const memory = { people: ['s-alice', 's-bob', 's-nobody'], down: false };
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
 const key = { ...privateKey.export({ format: 'jwk' }), kid: 'k1', use: 'sig', alg: 'RS256' };
@@ -68,4 +71,8 @@ provider.use(async (ctx, next) => {
   }
 });
 
-provider.listen(Number(port), '127.0.0.1');
+const { hostname, port } = new URL(issuer);
+const server = chain
+  ? createSecureServer({ cert: readFileSync(chain), key: readFileSync(keyFile) }, provider.callback())
+  : createServer(provider.callback());
+server.listen(Number(port || 443), hostname);

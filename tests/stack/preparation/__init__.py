@@ -1,0 +1,1 @@
+"""Servers as an institution has them before anybody prepared anything."""
