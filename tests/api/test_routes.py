@@ -154,6 +154,7 @@ CLIENTS = {
     "/workspaces/{workspace_id}/traffic": Client.guard,
     "/workspaces/{workspace_id}/requests": Client.intake,
     "/workspaces/{workspace_id}/requests/{request}": Client.intake,
+    "/workspaces/{workspace_id}/requests/content/{sha256}": Client.intake,
     "/workspaces/{workspace_id}/verification": Client.machine,
 }
 
