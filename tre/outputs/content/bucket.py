@@ -72,7 +72,6 @@ class BucketShelf:
     def _options(self) -> ClientConfig:
         options: ClientConfig = {
             "allow_http": self.bucket.endpoint.startswith("http://"),
-            "allow_invalid_certificates": False,
             "http1_only": True,
             "timeout": WHOLE,
             "read_timeout": SILENCE,
