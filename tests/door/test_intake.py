@@ -63,6 +63,16 @@ def test_a_submission_arrives_whole(intake: Intake):
     assert [one["id"] for one in intake.ask("w1", "GET", "/requests", **token)[1]["requests"]] == [answer["id"]]
 
 
+def test_what_cannot_be_handed_on_is_said_and_leaves_nothing(intake: Intake):
+    intake.api.silent = True
+    try:
+        status, answer = intake.submit(manifest("a.csv"), b"a")
+    finally:
+        intake.api.silent = False
+    assert (status, answer["error"]["code"]) == (503, "unavailable")
+    assert intake.left() == []
+
+
 def test_twenty_megabytes(intake: Intake):
     body = secrets.token_bytes(20 << 20)
     status, answer = intake.submit(manifest("a.parquet"), body)

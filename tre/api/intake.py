@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
@@ -32,6 +34,9 @@ from tre.workspaces.model import WorkspaceState
 #: What the intake lets through, whatever the house's number is (`tre.door.upload.UploadLimits`).
 FILE_BYTES = 64 << 20
 STREAMED = re.compile(r"PUT /internal/workspaces/[^/]+/requests/content/[^/]+")
+
+#: Who waits for an object storage leaves the threads of all other requests alone.
+KEEPERS = CapacityLimiter(8)
 
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 router = APIRouter(prefix="/workspaces/{workspace_id}/requests", dependencies=[only(Client.intake)])
@@ -79,7 +84,8 @@ async def take(workspace_id: str, sha256: Digest, request: Request, platform: Pl
         incoming = await run_in_threadpool(stack.enter_context, store.incoming(limit_bytes=FILE_BYTES))
         async for piece in request.stream():
             await run_in_threadpool(incoming.write, piece)
-        stored = await run_in_threadpool(store.keep, incoming, expected=sha256)
+        keep = partial(store.keep, incoming, expected=sha256)
+        stored = await to_thread.run_sync(keep, limiter=KEEPERS)
     return asdict(stored)
 
 

@@ -68,6 +68,28 @@ def test_a_server_that_is_away_is_waited_for(
     assert store.read(HELLO) == b"hello"
 
 
+def test_who_did_not_answer_is_left_alone_for_a_while(
+    object_storage: ObjectStorage, bucket_settings: Settings, wire: Wire
+) -> None:
+    """Everybody else would wait as long, and there are only so many threads and connections to the database."""
+    store = object_storage.store(bucket_settings, endpoint=f"http://127.0.0.1:{wire.port}", rest_seconds=3600.0)
+    store.put(b"hello")
+    object_storage.kill()
+    assert refused(store, "read").error_code == AWAY
+    asked = wire.asked
+    for ask in ASKS:
+        error = refused(store, ask)
+        assert (error.field, error.error_code) == ("content.bucket.endpoint", AWAY)
+    assert wire.asked == asked, "nobody asked again"
+    object_storage.start()
+    store.shelf._rests_until = 0.0
+    assert store.read(HELLO) == b"hello"
+    object_storage.file(HELLO).unlink()
+    with pytest.raises(Broken):
+        store.read(HELLO)
+    assert store.size(HELLO) is None, "an answer that says no is an answer"
+
+
 def test_a_bucket_that_may_only_be_read(object_storage: ObjectStorage, bucket_settings: Settings) -> None:
     store = object_storage.store(bucket_settings)
     store.put(b"hello")

@@ -8,6 +8,7 @@ and the two key files says how the server is reached. Leaves what its refusals m
 from __future__ import annotations
 
 import mmap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tre.credentials.files import read_secret
-from tre.outputs.content.bucket_errors import code_of, is_missing, is_not_offered, translated
+from tre.errors import Unavailable
+from tre.outputs.content.bucket_errors import code_of, is_missing, is_not_offered, is_silent, translated, unavailable
 from tre.outputs.content.model import CHUNK, DIGEST, Lying, missing
 from tre.outputs.content.spool import Spool
 from tre.outputs.content.store import QUOTA_BYTES, ContentStore
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, S3Credential, S3Store
 
 #: One object has up to `LARGEST_BYTES`; no answer at all within the second ends a request.
-WHOLE, SILENCE, CONNECT = timedelta(minutes=10), timedelta(seconds=30), timedelta(seconds=5)
-RETRIES, RETRY_FOR = 2, timedelta(seconds=20)
+WHOLE, SILENCE, CONNECT = timedelta(minutes=10), timedelta(seconds=20), timedelta(seconds=3)
+RETRIES, RETRY_FOR = 2, timedelta(seconds=10)
 
 
 class BucketShelf:
@@ -36,9 +38,13 @@ class BucketShelf:
 
     #: A listing costs a request for each thousand objects.
     count_seconds = 600.0
+    #: Who did not answer is not asked again for so long: else everybody who waits for it would hold a thread and a
+    #: connection to the database, until there is none left for what needs no content.
+    rest_seconds = 5.0
 
     def __init__(self, bucket: Bucket, key_id: Path, key: Path) -> None:
         self.bucket, self._key_id, self._key = bucket, key_id, key
+        self._rests_until = float("-inf")
 
     @cached_property
     def server(self) -> S3Store:
@@ -81,11 +87,24 @@ class BucketShelf:
             options["root_certificate"] = Path(self.bucket.ca).read_bytes()
         return options
 
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Around every request."""
+        if time.monotonic() < self._rests_until:
+            raise unavailable(TimeoutError())
+        try:
+            with translated():
+                yield
+        except Unavailable as error:
+            if is_silent(error):
+                self._rests_until = time.monotonic() + self.rest_seconds
+            raise
+
     def add(self, digest: str, file: Path) -> bool:
         from obstore import put
         from obstore.exceptions import AlreadyExistsError
 
-        with translated(), _mapped(file) as content:
+        with self._asked(), _mapped(file) as content:
             try:
                 put(self.server, key_of(digest), content, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -102,7 +121,7 @@ class BucketShelf:
     def open(self, digest: str) -> Iterator[Iterator[bytes]]:
         from obstore import get
 
-        with translated():
+        with self._asked():
             try:
                 found = get(self.server, key_of(digest))
             except Exception as error:
@@ -114,7 +133,7 @@ class BucketShelf:
     def size(self, digest: str) -> int | None:
         from obstore import get, head
 
-        with translated():
+        with self._asked():
             try:
                 return int(head(self.server, key_of(digest))["size"])
             except Exception as error:
@@ -132,7 +151,7 @@ class BucketShelf:
         """Other objects below the prefix are nobody's business here."""
         from obstore import list as listing
 
-        with translated():
+        with self._asked():
             for page in listing(self.server):
                 for one in page:
                     digest = one["path"].rpartition("/")[2]
@@ -142,7 +161,7 @@ class BucketShelf:
     def remove(self, digest: str) -> None:
         from obstore import delete
 
-        with translated():
+        with self._asked():
             delete(self.server, key_of(digest))
 
 

@@ -18,6 +18,7 @@ AWAY = "content_away"
 CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 STATUS = re.compile(r"status(?: code)?: (\d{3})")
 VALUE = "content.bucket"
+SILENT = "The object storage does not answer."
 KEYS = (
     f"{VALUE}.credentials",
     "The object storage does not accept our keys.",
@@ -71,10 +72,15 @@ def is_not_offered(error: BaseException) -> bool:
     return code_of(error) in ("NotImplemented", "501")
 
 
+def is_silent(told: Unavailable) -> bool:
+    """Nobody answered, as far as that was told."""
+    return told.message == SILENT
+
+
 def unavailable(error: BaseException) -> Unavailable:
     """The refusal as it is told: by value, in our words."""
     code = code_of(error)
-    away = (f"{VALUE}.endpoint", "The object storage does not answer.", "Ask an administrator.")
+    away = (f"{VALUE}.endpoint", SILENT, "Ask an administrator.")
     if code not in MEANINGS and code:
         away = (
             f"{VALUE}.endpoint",
