@@ -5,6 +5,7 @@ VENV := .venv
 WORKSPACE_ENV := .workspace-env
 IDENTITIES := build/oidc-provider
 POSTGRES := build/outside-postgres
+STORAGE := build/object-storage
 BIN := $(VENV)/bin
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 # lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
@@ -55,25 +56,32 @@ $(POSTGRES)/.installed: tests/cluster/outside/postgres/package-lock.json
 	@! command -v npm >/dev/null || (cd $(POSTGRES) && npm ci --silent --ignore-scripts --no-audit --no-fund)
 	@touch $@
 
+# The object storage of the tests. Without Go, or with one that cannot build it, its tests say that they did not run.
+$(STORAGE)/.installed: tests/cluster/go/versitygw/go.mod tests/cluster/go/versitygw/go.sum
+	@mkdir -p $(STORAGE)
+	@! command -v go >/dev/null || (cd tests/cluster/go/versitygw && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS= nice go build \
+		-trimpath -mod=readonly -buildvcs=false -ldflags="-s -w" -o $(abspath $(STORAGE)) github.com/versity/versitygw/cmd/versitygw) \
+		&& touch $@ || echo "the object storage of the tests could not be built: see above"
+
 demo: install ## the whole journey on real parts, with its refusals; nothing keeps running
 	@$(BIN)/tre demo
 
 up: install ## the platform with the demo's people and data; Ctrl-C stops it
 	@$(BIN)/tre up --demo
 
-test: install $(IDENTITIES)/.installed ## the whole suite on real parts
+test: install $(IDENTITIES)/.installed $(STORAGE)/.installed ## the whole suite on real parts
 	@rm -rf build/suite-passed build/coverage
 	@TRE_COVERAGE=build/coverage $(ORDINARY) $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder && touch build/suite-passed
 	@$(AS_ROOT)
 	@$(COVERED)
 
-test-failed: install $(IDENTITIES)/.installed ## only what failed last time
+test-failed: install $(IDENTITIES)/.installed $(STORAGE)/.installed ## only what failed last time
 	@test -e build/suite-passed || \
 		TRE_COVERAGE=build/coverage $(ORDINARY) $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 	@$(AS_ROOT)
 	@$(COVERED)
 
-test-long: install $(IDENTITIES)/.installed ## the same with fuzzing, killing and filling at their full counts
+test-long: install $(IDENTITIES)/.installed $(STORAGE)/.installed ## the same with fuzzing, killing and filling at their full counts
 	@TRE_TEST_LONG=1 $(ORDINARY) $(BIN)/python -m pytest -q --timeout 3600
 
 cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time

@@ -35,6 +35,7 @@ pytest_plugins = [
     "tests.fixtures.control_groups",
     "tests.fixtures.folders",
     "tests.fixtures.postgres",
+    "tests.fixtures.object_storage",
     "tests.fixtures.openbao",
     "tests.fixtures.database",
     "tests.fixtures.people",

@@ -6,7 +6,7 @@ import pytest
 
 from tre.door.places import Places
 from tre.errors import InvalidInput
-from tre.settings import Settings
+from tre.settings import Bucket, Settings
 from tre.settings.cluster import Hosts, OnCluster, PostgresServer, SecretsServer, load
 
 FILE = """
@@ -40,6 +40,17 @@ def test_the_whole_file(file: Path):
         hosts=Hosts(intake="tre-intake.tre-system.svc.cluster.local"),
         projects={"control_namespace": "tre-system"},
     )
+
+
+def test_a_bucket_is_a_table_of_its_own(file: Path, tmp_path: Path):
+    file.write_text(FILE + '[bucket]\nendpoint = "https://s3.example"\nname = "outputs"\npath_style = false\n')
+    found = Settings.load({"TRE_STATE": str(tmp_path), "TRE_RUN": "/tmp/r", "TRE_CLUSTER": str(file)})
+    assert found.bucket == Bucket("https://s3.example", "outputs", path_style=False)
+    for line, key in (('path_style = "no"', "path_style"), ("region = true", "region"), ('secret = "x"', "secret")):
+        file.write_text(FILE + f'[bucket]\nendpoint = "https://s3.example"\nname = "outputs"\n{line}\n')
+        with pytest.raises(InvalidInput) as refused:
+            load(file)
+        assert refused.value.field == f"bucket.{key}"
 
 
 def test_with_it_everything_is_reached_over_the_network(file: Path, tmp_path: Path):

@@ -15,7 +15,7 @@ from tre.api.auth import Client
 from tre.api.platform import Platform
 from tre.credentials import Secrets
 from tre.credentials.files import write_secret
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
 from tre.people.signin import SignedIn, issue_token
 from tre.settings import Settings
 
@@ -73,7 +73,7 @@ def filled(path: str) -> str:
 
 @pytest.fixture
 def make_platform(desk: Desk, secrets: Secrets, settings: Settings, tmp_path: Path) -> Callable[..., Platform]:
-    return lambda: Platform(settings, desk.people.db, secrets, ContentStore(tmp_path / "content"))
+    return lambda: Platform(settings, desk.people.db, secrets, in_folder(tmp_path / "content"))
 
 
 @pytest.fixture

@@ -155,6 +155,7 @@ CLIENTS = {
     "/routes": Client.guard,
     "/workspaces/{workspace_id}/requests": Client.intake,
     "/workspaces/{workspace_id}/requests/{request}": Client.intake,
+    "/workspaces/{workspace_id}/requests/content/{sha256}": Client.intake,
     "/workspaces/{workspace_id}/verification": Client.machine,
 }
 

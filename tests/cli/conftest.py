@@ -17,7 +17,7 @@ from tre.api.platform import Platform
 from tre.cli.main import main
 from tre.credentials import Secrets
 from tre.credentials.uses import Sealer
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
 from tre.people import service
 from tre.settings import Settings
 from tre.stack.ports import free_ports
@@ -67,7 +67,7 @@ class Live:
 
 @pytest.fixture
 def live(desk: Desk, secrets: Secrets, settings: Settings, tmp_path: Path) -> Iterator[Live]:
-    platform = Platform(settings, desk.people.db, secrets, ContentStore(tmp_path / "content"))
+    platform = Platform(settings, desk.people.db, secrets, in_folder(tmp_path / "content"))
     made = service.add_person(
         platform.db,
         Sealer(secrets),

@@ -59,8 +59,8 @@ class Intake:
         return self.ask(workspace, "POST", "/requests", body, **headers)
 
     def left(self) -> list[str]:
-        """What lies in the content store's incoming folder."""
-        return [path.name for path in (self.settings.content / "incoming").iterdir()]
+        """What is still arriving."""
+        return [path.name for path in self.settings.arriving.iterdir()]
 
 
 def good(workspace: str = "w1", life: timedelta = HOUR) -> str:

@@ -66,6 +66,7 @@ class InternalApi:
         self.requests: dict[str, dict[str, Any]] = {}
         self.refuse_submit = ""
         self.intake_key = ""
+        self.content: dict[str, bytes] = {}
         self.clients: list[str] = []
         #: Live workspaces, with what a guard sealed of their routes.
         self.live: dict[str, str | None] = {}
@@ -91,7 +92,8 @@ class InternalApi:
         if self.silent:
             await asyncio.sleep(0)
             return web.Response(status=503)
-        body = json.loads(await request.read() or b"{}")
+        raw = await request.read()
+        body = json.loads(raw or b"{}") if request.method != "PUT" else None
         self.calls.append((request.method, request.path, body))
         self.clients.append(request.headers.get("Authorization", ""))
         match request.path.strip("/").split("/"):
@@ -122,6 +124,9 @@ class InternalApi:
                 return web.json_response({})
             case ["internal", "workspaces", workspace, "traffic"]:
                 return self._traffic(workspace, body)
+            case ["internal", "workspaces", _, "requests", "content", digest]:
+                self.content[digest] = raw
+                return web.json_response({"digest": digest, "size": len(raw)}, status=201)
             case ["internal", "workspaces", workspace, "requests", *rest]:
                 return self._requests(request.method, workspace, rest, body)
         return web.Response(status=404)

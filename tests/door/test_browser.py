@@ -190,8 +190,7 @@ def test_an_output_is_submitted_from_a_cell(browser: Browser):
     request = browser.platform.api.requests[said.first.inner_text().split()[-1]]
     (file,) = request["files"]
     assert (request["title"], file["name"], file["size"]) == ("Costs by plan", "costs.csv", 15)
-    stored = browser.platform.settings.content / file["sha256"][:2] / file["sha256"]
-    assert stored.read_bytes() == b"plan,n\nfree,30\n"
+    assert browser.platform.api.content[file["sha256"]] == b"plan,n\nfree,30\n"
 
 
 def test_downloads_are_refused(browser: Browser):

@@ -78,12 +78,23 @@ def test_a_submission_arrives_whole(intake: Intake):
     assert [file["sha256"] for file in body["files"]] == [sha256(text).hexdigest() for text in bodies]
     assert [file["size"] for file in body["files"]] == [len(text) for text in bodies]
     assert body["files"][0]["spec"] == {"rows": ["a"]}
-    for text in bodies:
-        digest = sha256(text).hexdigest()
-        assert (intake.settings.content / digest[:2] / digest).read_bytes() == text
+    assert [intake.api.content[sha256(text).hexdigest()] for text in bodies] == bodies
+    handed_on = [path for method, path, _ in intake.api.calls if method == "PUT"][-3:]
+    assert all(path.startswith("/internal/workspaces/w1/requests/content/") for path in handed_on)
+    assert not intake.settings.content.exists(), "the intake keeps nothing itself"
     token = {"Authorization": f"Bearer {good()}"}
     assert intake.ask("w1", "GET", f"/requests/{answer['id']}", **token)[1]["id"] == answer["id"]
     assert [one["id"] for one in intake.ask("w1", "GET", "/requests", **token)[1]["requests"]] == [answer["id"]]
+
+
+def test_what_cannot_be_handed_on_is_said_and_leaves_nothing(intake: Intake):
+    intake.api.silent = True
+    try:
+        status, answer = intake.submit(manifest("a.csv"), b"a")
+    finally:
+        intake.api.silent = False
+    assert (status, answer["error"]["code"]) == (503, "unavailable")
+    assert intake.left() == []
 
 
 def test_twenty_megabytes(intake: Intake):

@@ -15,7 +15,7 @@ from tests.door.intake_house import HOUR, KEY, PEM, good
 from tre.door.guard.admin import admin_app
 from tre.door.intake import Counter, Intake
 from tre.door.tokens import make
-from tre.outputs.content import ContentStore
+from tre.outputs.content.spool import Spool
 from tre.stack.ports import free_ports
 
 
@@ -34,7 +34,7 @@ class Asked:
 async def port(tmp_path: Path) -> AsyncIterator[tuple[str, Asked]]:
     (tmp_path / "key.pem").write_bytes(PEM)
     asked, number = Asked(), free_ports(1)
-    intake = Intake(tmp_path / "none", tmp_path / "key.pem", ContentStore(tmp_path / "content"), asked)  # type: ignore[arg-type]
+    intake = Intake(tmp_path / "none", tmp_path / "key.pem", Spool(tmp_path / "arriving"), asked)  # type: ignore[arg-type]
     window = Counter("", intake)
     await window.listen("127.0.0.1", number)
     yield f"http://127.0.0.1:{number}/requests", asked

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.fixtures.folders import new_settings
 from tests.fixtures.postgres import running
 from tests.outputs.house import House
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
 from tre.settings import Settings
 from tre.stack import databases
 from tre.store import Database
@@ -24,7 +24,7 @@ def furnished_house() -> Iterator[tuple[House, Settings]]:
         with running(settings, databases.state_server(settings)):
             migrate(settings.state_url("tre_owner"))
             db = Database(settings.state_url("tre_app"))
-            house = House(db, ContentStore(settings.content), run=run_checked)
+            house = House(db, in_folder(settings.content), run=run_checked)
             db.clock = house.clock
             house.furnish()
             yield house, settings

@@ -7,13 +7,14 @@ import pytest
 
 from tests.fixtures.postgres import StateDatabase
 from tests.outputs.house import House
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
+from tre.outputs.content.store import ContentStore
 from tre.store import Database
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ContentStore:
-    return ContentStore(tmp_path / "content", reserve_bytes=0)
+    return in_folder(tmp_path / "content", reserve_bytes=0)
 
 
 @pytest.fixture

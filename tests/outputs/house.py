@@ -20,7 +20,7 @@ from PIL import Image
 from tre.audit import Actor
 from tre.audit import service as audit
 from tre.outputs import access, checking, release, review, service
-from tre.outputs.content import ContentStore
+from tre.outputs.content.store import ContentStore
 from tre.outputs.inspection.__main__ import answer
 from tre.outputs.model import Choice
 from tre.outputs.recomputed import Snapshot

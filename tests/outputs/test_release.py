@@ -84,7 +84,7 @@ def test_orphans_go_and_everything_that_counts_stays(house: House) -> None:
 
 
 def alter(house: House, digest: str) -> None:
-    path = house.store.path(digest)
+    path = house.store.shelf.path(digest)
     path.chmod(0o600)
     path.write_bytes(path.read_bytes().replace(b"F,30", b"F,31"))
 

@@ -143,7 +143,7 @@ def test_a_batch_that_takes_too_long_ends(house: House, monkeypatch: pytest.Monk
 def test_bytes_altered_before_the_checks_raise_the_alarm(house: House) -> None:
     file = house.file()
     sent = house.submit(file)
-    path = house.store.path(file.digest)
+    path = house.store.shelf.path(file.digest)
     path.chmod(0o600)
     path.write_bytes(b"sex,value\nF,31\n")
     house.check()

@@ -23,7 +23,8 @@ from tre.audit import Actor
 from tre.data import service as data
 from tre.data.model import Sensitivity, SourceKind
 from tre.data.sources import Places
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
+from tre.outputs.content.store import ContentStore
 from tre.people.model import Role
 from tre.people.signin import SignedIn, issue_token
 from tre.projects.service import Ask
@@ -118,7 +119,7 @@ class TestPlatform(Platform):
 
 
 def build_site(settings: Settings, people: People, projects: Projects, places: Places, hub: Any = None) -> Site:
-    store = ContentStore(settings.content, reserve_bytes=0)
+    store = in_folder(settings.content, reserve_bytes=0)
     platform = TestPlatform(settings, people.db, None, store, people.sealer)
     app = public_app(platform)
     app.mount("/tre", web_app(platform, hub))

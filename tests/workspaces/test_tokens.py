@@ -13,7 +13,7 @@ from tre.api.platform import Platform
 from tre.credentials import Secrets
 from tre.door import tokens
 from tre.errors import Unauthenticated
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
 from tre.settings import Settings
 from tre.stack.steps import SandboxTokens
 from tre.workspaces import controller, service
@@ -24,7 +24,7 @@ from tre.workspaces.service import TOKEN_FILE
 def test_a_workspace_outlives_its_first_token(
     desk: Desk, secrets: Secrets, settings: Settings, runtime: SandboxRuntime, folder: Path
 ):
-    make = token_maker(Platform(settings, desk.people.db, secrets, ContentStore(folder / "content")))
+    make = token_maker(Platform(settings, desk.people.db, secrets, in_folder(folder / "content")))
     given = SandboxTokens(make, runtime)
     keys = tokens.load_public_keys(secrets.public_pems("intake").encode())
     workspace_id = desk.running()

@@ -5,6 +5,8 @@ Decides prefixes and which routers belong to which side. Subjects add a router h
 
 from __future__ import annotations
 
+import re
+
 from fastapi import FastAPI
 
 from tre.api import (
@@ -30,7 +32,7 @@ from tre.audit.work import record_refusal
 from tre.errors import LimitExceeded
 
 # A proposal with every column of a wide dataset stays below the first, a submission's descriptions below the second;
-# the bytes of outputs go another way.
+# the bytes of outputs are written down as they come (`intake.STREAMED`).
 PUBLIC_BODY = 1 << 20
 INTERNAL_BODY = 16 << 20
 PREFIX = "/tre/api/v1"
@@ -61,15 +63,15 @@ def internal_app(platform: Platform) -> FastAPI:
     """For JupyterHub, guard and intake, on a socket of its own; never behind the proxy."""
     app = FastAPI(title="tre internal", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.platform = platform
-    _protect(app, platform, INTERNAL_BODY)
+    _protect(app, platform, INTERNAL_BODY, intake.STREAMED)
     for router in (internal.router, identities.router, intake.router, verification.router):
         app.include_router(router, prefix="/internal")
     return app
 
 
-def _protect(app: FastAPI, platform: Platform, most: int) -> None:
+def _protect(app: FastAPI, platform: Platform, most: int, streamed: re.Pattern[str] | None = None) -> None:
     def record(path: str, refusal: LimitExceeded) -> None:
         record_refusal(platform.db, ANYBODY, "api.call", f"path:{path}", refusal)
 
     errors.install(app)
-    app.add_middleware(BodyLimit, most=most, record=record)
+    app.add_middleware(BodyLimit, most=most, record=record, streamed=streamed)

@@ -1,16 +1,22 @@
 """What the intake hands over: a workspace's submissions, and its questions about its own project's requests.
 
-The bytes are in the content store already, under the hash that the intake took. The workspace is named by its socket
-and its token, never by what it says; whose it is, and of which project, stands in the database.
+The bytes of a submission come first, file by file, and go into the content store under the hash that is taken here. The
+workspace is named by its socket and its token, never by what it says; whose it is, and of which project, stands in the
+database.
 """
 
 from __future__ import annotations
 
+import re
+from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Path, Request
 from pydantic import Field
+from starlette.concurrency import run_in_threadpool
 
 from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body
@@ -25,6 +31,14 @@ from tre.people import service as people
 from tre.workspaces import service as workspaces
 from tre.workspaces.model import WorkspaceState
 
+#: What the intake lets through, whatever the house's number is (`tre.door.upload.UploadLimits`).
+FILE_BYTES = 64 << 20
+STREAMED = re.compile(r"PUT /internal/workspaces/[^/]+/requests/content/[^/]+")
+
+#: Who waits for an object storage leaves the threads of all other requests alone.
+KEEPERS = CapacityLimiter(8)
+
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 router = APIRouter(prefix="/workspaces/{workspace_id}/requests", dependencies=[only(Client.intake)])
 
 
@@ -57,6 +71,22 @@ def author(platform: Platform, workspace_id: str) -> tuple[Actor, str]:
         person = people.get_person(session, workspace.username)
         roles = frozenset(held.role for held in person.roles)
         return Actor(workspace.username, roles, via="notebook"), workspace.project_slug
+
+
+@router.put("/content/{sha256}", status_code=201)
+async def take(workspace_id: str, sha256: Digest, request: Request, platform: PlatformHere) -> dict[str, Any]:
+    """One file, before its submission: what is never submitted is collected. Raises `InvalidInput` where its bytes are
+    not those that the intake hashed.
+    """
+    await run_in_threadpool(author, platform, workspace_id)
+    store = platform.content
+    with ExitStack() as stack:
+        incoming = await run_in_threadpool(stack.enter_context, store.incoming(limit_bytes=FILE_BYTES))
+        async for piece in request.stream():
+            await run_in_threadpool(incoming.write, piece)
+        keep = partial(store.keep, incoming, expected=sha256)
+        stored = await to_thread.run_sync(keep, limiter=KEEPERS)
+    return asdict(stored)
 
 
 @router.post("", status_code=201)

@@ -4,6 +4,7 @@ beyond that size.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
@@ -16,15 +17,18 @@ Record = Callable[[str, LimitExceeded], None]
 
 
 class BodyLimit:
-    """Reads the whole body first, at most `most` bytes. `record` writes the refusal down, with the request's path."""
+    """Reads the whole body first, at most `most` bytes. `record` writes the refusal down, with the request's path.
+    What `streamed` matches (method and path) bounds what it takes by itself.
+    """
 
-    def __init__(self, app: ASGIApp, *, most: int, record: Record) -> None:
+    def __init__(self, app: ASGIApp, *, most: int, record: Record, streamed: re.Pattern[str] | None = None) -> None:
         self.app = app
         self.most = most
         self.record = record
+        self.streamed = streamed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._is_streamed(scope):
             await self.app(scope, receive, send)
             return
         body = None if self._declares_too_much(scope) else await self._read(receive)
@@ -33,6 +37,9 @@ class BodyLimit:
             await answer(scope, receive, send)
             return
         await self.app(scope, _replay(body, receive), send)
+
+    def _is_streamed(self, scope: Scope) -> bool:
+        return bool(self.streamed and self.streamed.fullmatch(f"{scope['method']} {scope['path']}"))
 
     def _declares_too_much(self, scope: Scope) -> bool:
         declared = dict(scope["headers"]).get(b"content-length", b"0")

@@ -11,7 +11,9 @@ from fastapi import Request
 
 from tre.credentials import Secrets
 from tre.credentials.uses import Sealer, SigningKey
-from tre.outputs.content import ContentStore
+from tre.outputs.content.bucket import in_bucket
+from tre.outputs.content.folder import in_folder
+from tre.outputs.content.store import ContentStore
 from tre.settings import Settings
 from tre.store import Database
 
@@ -38,8 +40,15 @@ def build_platform(settings: Settings) -> Platform:
         settings,
         Database(settings.state_url("tre_app")),
         Secrets.from_settings(settings),
-        ContentStore(settings.content),
+        content_store(settings),
     )
+
+
+def content_store(settings: Settings) -> ContentStore:
+    """In a bucket, or on one machine in a folder."""
+    if settings.bucket is None:
+        return in_folder(settings.content)
+    return in_bucket(settings, settings.bucket)
 
 
 def platform_of(request: Request) -> Platform:

@@ -4,7 +4,8 @@ Decides who speaks by two things that must agree: the socket, of which each work
 signed for that workspace. Offers `POST /requests`, `GET /requests`, `GET /requests/{id}` and nothing else. The folder
 of a workspace's socket is the memory: the intake listens for every folder it finds when it starts. The spawner makes
 and removes them over `run/intake.sock` (`PUT`, `DELETE /workspaces/{id}`). On a cluster there is one port for all: the
-token alone names the workspace, and each is counted by itself.
+token alone names the workspace, and each is counted by itself. What arrived whole is handed to the control plane: the
+intake has no way to what others submitted.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from tre.door.listening import open_private_site, run, told, until_signal
 from tre.door.places import Places
 from tre.door.upload import UploadLimits, receive
 from tre.errors import InvalidInput, LimitExceeded, NotFound, TreError, Unauthenticated, Unavailable
-from tre.outputs.content import ContentStore
+from tre.outputs.content.spool import Spool
 from tre.settings import make_private_folder
 
 log = logging.getLogger("tre.intake")
@@ -124,7 +126,8 @@ class Counter:
             )
         self._uploads[claims.workspace_id] = underway + 1
         try:
-            body = await receive(request, self._intake.store, self._intake.limits)
+            hand_on = partial(self._intake.api.keep, claims.workspace_id)
+            body = await receive(request, self._intake.spool, self._intake.limits, hand_on)
         finally:
             self._uploads[claims.workspace_id] -= 1
             if not self._uploads[claims.workspace_id]:
@@ -139,13 +142,13 @@ class Intake:
     def __init__(
         self,
         folder: Path,
-        store: ContentStore,
+        spool: Spool,
         api: InternalApi,
         *,
         limits: UploadLimits | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.store, self.api, self.clock = store, api, clock
+        self.spool, self.api, self.clock = spool, api, clock
         self.limits = limits or UploadLimits()
         self._folder = folder
         self._keys: tuple[Ed25519PublicKey, ...] = ()
@@ -225,7 +228,9 @@ class Intake:
 async def serve(places: Places) -> None:
     settings = places.settings
     api = InternalApi(places.internal, read_secret(places.secret("internal-intake.token")))
-    intake = Intake(settings.intake_sockets, ContentStore(settings.content), api)
+    spool = Spool(settings.arriving)
+    spool.sweep(0)
+    intake = Intake(settings.intake_sockets, spool, api)
     try:
         await (serve_cluster if settings.cluster else serve_sockets)(places, intake)
     finally:

@@ -15,8 +15,11 @@ from urllib.parse import quote
 import aiohttp
 
 from tre import errors
+from tre.outputs.content.model import Stored
 
 TIMEOUT = aiohttp.ClientTimeout(total=30, connect=5)
+#: While bytes flow it may take as long as the submission itself; what is kept elsewhere is first written down whole.
+BYTES_TIMEOUT = aiohttp.ClientTimeout(total=300, connect=5, sock_read=120)
 
 
 class InternalApi:
@@ -94,6 +97,12 @@ class InternalApi:
         """PEM of the key that intake tokens are signed with."""
         return str(whole(await self._ask("GET", "/internal/intake-key"))["pem"])
 
+    async def keep(self, workspace: str, file: Path, stored: Stored) -> None:
+        """Hands one file's bytes on, before `submit` names them. Raises its refusal."""
+        path = f"/internal/workspaces/{quote(workspace, safe='')}/requests/content/{stored.digest}"
+        with open(file, "rb") as body:
+            await self._send("PUT", path, data=body, timeout=BYTES_TIMEOUT)
+
     async def submit(self, workspace: str, request: dict[str, Any]) -> Any:
         """What the control plane says of the request it took in; raises its refusal."""
         return await self._ask("POST", f"/internal/workspaces/{quote(workspace, safe='')}/requests", **request)
@@ -104,10 +113,11 @@ class InternalApi:
         return await self._ask("GET", f"{path}/{quote(request, safe='')}" if request else path)
 
     async def _ask(self, method: str, path: str, **body: Any) -> Any:
+        return await self._send(method, path, json=body if method == "POST" else None)
+
+    async def _send(self, method: str, path: str, **more: Any) -> Any:
         try:
-            async with self._session.request(
-                method, f"{self._base}{path}", json=body if method == "POST" else None, allow_redirects=False
-            ) as response:
+            async with self._session.request(method, f"{self._base}{path}", allow_redirects=False, **more) as response:
                 answer = await response.json(content_type=None) if response.status != 204 else {}
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:

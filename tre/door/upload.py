@@ -1,8 +1,8 @@
 """Reading one submission: a manifest, then the files in its order, as multipart/form-data (RFC 7578).
 
 Decides the form and the sizes, and that bytes are hashed while they stream; nothing is ever named by what was sent, and
-nothing is kept before the last part has arrived whole. Leaves what may be released, and the house's own tighter
-numbers, to the control plane.
+nothing is handed on before the last part has arrived whole. Leaves where the bytes are kept, what may be released, and
+the house's own tighter numbers, to the control plane.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import unicodedata
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import BodyPartReader, MultipartReader, web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from tre.errors import InvalidInput, LimitExceeded, Unavailable
-from tre.outputs.content import ContentStore, Incoming
+from tre.outputs.content.model import Stored
+from tre.outputs.content.spool import Incoming, Spool
 
+HandOn = Callable[[Path, Stored], Awaitable[None]]
 PIECE = 256 * 1024
 BIDI = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069", "\u200e", "\u200f"}
 
@@ -78,10 +82,10 @@ class Manifest(BaseModel):
         return files
 
 
-async def receive(request: web.BaseRequest, store: ContentStore, limits: UploadLimits) -> dict[str, Any]:
-    """The submission as the internal API takes it, its bytes in the store under their hashes.
+async def receive(request: web.BaseRequest, spool: Spool, limits: UploadLimits, hand_on: HandOn) -> dict[str, Any]:
+    """The submission as the internal API takes it, its bytes handed on under their hashes.
 
-    Raises InvalidInput naming the part, LimitExceeded, Unavailable. After a failure nothing of it is kept.
+    Raises InvalidInput naming the part, LimitExceeded, Unavailable. Afterwards nothing of it is left here.
     """
     check_size(request, limits)
     try:
@@ -90,10 +94,12 @@ async def receive(request: web.BaseRequest, store: ContentStore, limits: UploadL
             manifest = read_manifest(await reader.manifest(), limits)
             with contextlib.ExitStack() as stack:
                 arrived = [
-                    await reader.file(number, entry, stack, store) for number, entry in enumerate(manifest.files)
+                    await reader.file(number, entry, stack, spool) for number, entry in enumerate(manifest.files)
                 ]
                 await reader.end(len(arrived))
-                kept = [await asyncio.to_thread(incoming.keep) for incoming in arrived]
+                kept = [await asyncio.to_thread(incoming.finish) for incoming in arrived]
+                for incoming, stored in zip(arrived, kept, strict=True):
+                    await hand_on(incoming.path, stored)
     except TimeoutError:
         raise Unavailable("The submission did not arrive in time.", hint="Send it again.") from None
     body = manifest.model_dump()
@@ -146,11 +152,11 @@ class Parts:
                 raise LimitExceeded(f"The manifest has at most {self._limits.manifest_bytes} bytes.", field="manifest")
         return bytes(text)
 
-    async def file(self, number: int, entry: FileEntry, stack: contextlib.ExitStack, store: ContentStore) -> Incoming:
+    async def file(self, number: int, entry: FileEntry, stack: contextlib.ExitStack, spool: Spool) -> Incoming:
         """The bytes of file `number` on disk, hashed, without a name yet."""
         field = f"files.{number}"
         part = await self._next("file", field)
-        incoming = stack.enter_context(store.incoming(limit_bytes=self._limits.file_bytes))
+        incoming = stack.enter_context(spool.incoming(limit_bytes=self._limits.file_bytes))
         while piece := await self._piece(part, field):
             self._left -= len(piece)
             if self._left < 0:

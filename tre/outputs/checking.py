@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 
 from output_checks.rules.findings import Finding
 from tre.audit import SYSTEM, use_case
-from tre.outputs import access, limits, steps
-from tre.outputs.content import ContentStore
+from tre.outputs import access, keeping, limits, steps
+from tre.outputs.content.store import ContentStore
 from tre.outputs.evidence import Verdict, judge
 from tre.outputs.history import KeptTable, recall_memory
 from tre.outputs.limits import Limits
@@ -128,6 +128,7 @@ def _finish(db: Database, store: ContentStore, taken: Claim, house: Limits, jobs
     made = {job.file.id: _derived(store, job.seen) for job in jobs}
     with use_case(db, SYSTEM, "request.checked", access.subject_of(taken.request)) as case:
         request = steps.held(case.session, taken, RequestState.checking)
+        keeping.hold_made(case.session, store, (digest for pair in made.values() for digest in pair))
         version = access.version_of(case.session, request)
         found = {job.file.id: job for job in jobs}
         ids = list(found)

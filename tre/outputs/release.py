@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from tre.audit import SYSTEM, Actor, UseCase, use_case
 from tre.errors import Broken, Conflict, Forbidden
-from tre.outputs import access, crate, review, rules, steps
-from tre.outputs.content import ContentStore
+from tre.outputs import access, crate, keeping, review, rules, steps
+from tre.outputs.content.store import ContentStore
 from tre.outputs.model import Evidence, Release, ReleasedTable, ReleaseRequest, RequestFile, RequestVersion
 from tre.outputs.service import move
 from tre.outputs.states import RequestState
@@ -91,6 +91,7 @@ def _release(db: Database, desk: ReleaseDesk, taken: Claim) -> None:
         request = steps.held(case.session, taken, RequestState.releasing)
         version = access.version_of(case.session, request)
         review.check_unanimous(case.session, request, version)
+        keeping.hold_made(case.session, desk.store, (kept.digest,))
         _remember(case, desk.store, request, version)
         case.session.add(
             Release(
@@ -188,7 +189,7 @@ def _out(session: Session, request_id: int) -> Release:
 
 def download(db: Database, store: ContentStore, actor: Actor, request_id: int, *, file: int | None = None) -> Download:
     """The crate, or one of its files: exactly the reviewed bytes. Raises `Broken` (and raises the alarm) when they were
-    altered on disk, `Forbidden` once recalled.
+    altered where they lie, `Forbidden` once recalled.
     """
     try:
         with use_case(db, actor, "request.download", access.subject_of(request_id)) as case:

@@ -15,8 +15,8 @@ from sqlalchemy import func, select
 from output_checks import OutputCheckError, TableSpec
 from tre.audit import Actor, UseCase, use_case
 from tre.errors import Conflict, Forbidden, InvalidInput, LimitExceeded
-from tre.outputs import access, limits, rules
-from tre.outputs.content import ContentStore
+from tre.outputs import access, keeping, limits, rules
+from tre.outputs.content.store import ContentStore
 from tre.outputs.limits import Limits
 from tre.outputs.model import Comment, Kind, ReleaseRequest, RequestFile, RequestVersion
 from tre.outputs.states import RequestState
@@ -83,6 +83,7 @@ def submit(
         title = rules.check_words(submission.title, field="title", longest=rules.LONGEST_TITLE)
         found = _next_version(case, project, title, request)
         version = _new_version(case, found, submission)
+        keeping.hold(case.session)
         version.files = _new_files(store, submission, house)
         case.session.add(version)
         case.subject = access.subject_of(found.id)

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from tre.audit import SYSTEM, UseCase, use_case
 from tre.errors import Broken, Conflict, TreError, Unavailable
 from tre.outputs import access
+from tre.outputs.content.bucket_errors import AWAY
 from tre.outputs.model import ReleaseRequest
 from tre.outputs.service import move
 from tre.outputs.states import TIMEOUTS, RequestState
@@ -137,6 +138,9 @@ def _pause(db: Database, taken: Claim, state: RequestState, error: TreError) -> 
     with db.transaction() as session:
         request = held(session, taken, state)
         request.lease, request.lease_until = "", db.clock() + PAUSE
+        if error.error_code == AWAY:
+            # Of that no request can be the reason: it waits as long as its state may last.
+            request.attempts -= 1
         request.reason = f"Waiting: {error.message}"
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tre.audit import Actor, use_case
 from tre.errors import Broken, Conflict
 from tre.outputs import access, rules, steps
-from tre.outputs.content import ContentStore
+from tre.outputs.content.store import ContentStore
 from tre.outputs.model import RequestFile
 from tre.store import Database
 

@@ -17,13 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tre.errors import InvalidInput
+from tre.settings.bucket import Bucket
 from tre.settings.cluster import VARIABLE as CLUSTER_VARIABLE
 from tre.settings.cluster import OnCluster, PostgresServer, SecretsServer
 from tre.settings.cluster import load as load_cluster
 from tre.settings.identity import TABLE as PROVIDER_TABLE
 from tre.settings.identity import IdentityProvider, load_provider
 
-__all__ = ["IdentityProvider", "OnCluster", "PostgresServer", "SecretsServer", "Settings", "make_private_folder"]
+__all__ = [
+    "Bucket",
+    "IdentityProvider",
+    "OnCluster",
+    "PostgresServer",
+    "SecretsServer",
+    "Settings",
+    "make_private_folder",
+]
 DEFAULT_PORT = 8000
 #: Counted from the port for people.
 INTAKE_PORT = 7
@@ -84,8 +93,13 @@ class Settings:
 
     @property
     def content(self) -> Path:
-        """The content store: submitted and released bytes by their hash."""
+        """The content store where it is a folder: submitted and released bytes by their hash."""
         return self.state / "content"
+
+    @property
+    def arriving(self) -> Path:
+        """Bytes on their way in, of the moment: nothing of it survives who takes them in."""
+        return self.state / "arriving"
 
     @property
     def extracts(self) -> Path:
@@ -161,6 +175,11 @@ class Settings:
     @property
     def openbao(self) -> Path | SecretsServer:
         return self.cluster.openbao if self.cluster else self.openbao_socket
+
+    @property
+    def bucket(self) -> Bucket | None:
+        """Where the content store lies; None: in the folder `content`."""
+        return self.cluster.bucket if self.cluster else None
 
     @property
     def intake_url(self) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from tre.errors import InvalidInput
+from tre.settings.bucket import TABLE as BUCKET
+from tre.settings.bucket import Bucket
 from tre.settings.identity import TABLE, IdentityProvider, load_provider
 
 VARIABLE = "TRE_CLUSTER"
@@ -88,7 +90,8 @@ class Hosts:
 
 @dataclass(frozen=True)
 class OnCluster:
-    """The whole file. Without an identity provider people sign in by password and code. `projects` are the values of
+    """The whole file. Without an identity provider people sign in by password and code, without a bucket the content
+    store is a folder. `projects` are the values of
     `tre.workspaces.kubernetes.cluster.Cluster`.
     """
 
@@ -97,6 +100,7 @@ class OnCluster:
     openbao: SecretsServer
     hosts: Hosts = field(default_factory=Hosts)
     identity_provider: IdentityProvider | None = None
+    bucket: Bucket | None = None
     projects: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
@@ -109,10 +113,11 @@ def load(path: Path) -> OnCluster:
             f"{path} cannot be read: {error}", field=VARIABLE, hint="It names the TOML file of docs/kubernetes.md."
         ) from error
     known = {"state": PostgresServer, "data": PostgresServer, "openbao": SecretsServer, "hosts": Hosts}
-    if unknown := sorted(found.keys() - known.keys() - {"projects", TABLE}):
+    if unknown := sorted(found.keys() - known.keys() - {"projects", TABLE, BUCKET}):
         raise InvalidInput(f"{path} has an unknown table {unknown[0]!r}.", field=unknown[0])
     parts: dict[str, Any] = {name: read(kind, found.get(name, {}), name) for name, kind in known.items()}
     parts[TABLE] = load_provider(found.get(TABLE))
+    parts[BUCKET] = read(Bucket, found[BUCKET], BUCKET) if BUCKET in found else None
     return OnCluster(**parts, projects=mapping(found.get("projects", {}), "projects"))
 
 
@@ -122,7 +127,7 @@ def read(kind: type[Part], values: object, name: str) -> Part:
     for key, value in given.items():
         if key not in kinds:
             raise InvalidInput(f"There is no key {key!r} here.", field=f"{name}.{key}", hint=f"Known: {sorted(kinds)}.")
-        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+        if not isinstance(value, kinds[key]) or isinstance(value, bool) != (kinds[key] is bool):
             raise InvalidInput(f"This is to be a {kinds[key].__name__}.", field=f"{name}.{key}")
     for one in dataclasses.fields(kind):  # type: ignore[arg-type]
         if one.name not in given and one.default is dataclasses.MISSING:

@@ -1,10 +1,10 @@
 """The whole platform as one file, and back: `tre backup save FILE`, `tre backup load FILE`.
 
-Decides what is kept: everything in the state folder except logs and sockets, taken while the platform is stopped, so
-that databases, keys and files are of one moment. The file holds every secret of the platform. A restore is whole or not
-at all: each file's hash is compared before the folder gets its name. What researchers made of their homes hinders
-neither: what they closed is opened, a file of many names is kept once, and what lies too deep for a path is left out by
-name. Leaves where the file lies, and who may read it, to the operator.
+Decides what is kept: everything in the state folder except logs, sockets and what was arriving, taken while the
+platform is stopped, so that databases, keys and files are of one moment. The file holds every secret of the platform. A
+restore is whole or not at all: each file's hash is compared before the folder gets its name. What researchers made of
+their homes hinders neither: what they closed is opened, a file of many names is kept once, and what lies too deep for a
+path is left out by name. Leaves where the file lies, and who may read it, to the operator.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tre.stack.supervisor import RESTORING, only_one
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-LEFT_OUT = frozenset({"logs", "run", "lock"})
+LEFT_OUT = frozenset({"arriving", "logs", "run", "lock"})
 CHUNK = 1024 * 1024
 #: Bytes of a path below the state folder; the kernel takes 4095 with what is before, Python 1000 folders.
 LONGEST_PATH = 1500

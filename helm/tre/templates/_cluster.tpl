@@ -47,6 +47,20 @@ ca = "/etc/tre/ca/oidc/ca.pem"
 {{- end }}
 {{- end }}
 {{- end }}
+{{- with .Values.content.bucket }}
+{{- if .name }}
+
+[bucket]
+endpoint = {{ .endpoint | quote }}
+name = {{ .name | quote }}
+region = {{ .region | quote }}
+prefix = {{ .prefix | quote }}
+path_style = {{ .pathStyle }}
+{{- if .ca }}
+ca = "/etc/tre/ca/bucket/ca.pem"
+{{- end }}
+{{- end }}
+{{- end }}
 
 [projects]
 control_namespace = {{ $space | quote }}

@@ -11,13 +11,15 @@ api:
   door: [internal-hub.token, internal-guard.token, internal-intake.token, internal-machine.token, tre-web.secret]
   logins: [state-tre_app.pgpass, data-tre_admin.pgpass]
   openbao: true
-  content: [content, incoming, extracts]
+  content: [{{ if not .Values.content.bucket.name }}content, {{ end }}incoming, extracts]
+  bucket: true
 worker:
   image: control
   ready: {exec: {command: [test, -e, /run/tre/s/worker.ready]}}
   logins: [state-tre_app.pgpass, data-tre_admin.pgpass]
   openbao: true
-  content: [content, incoming, extracts]
+  content: [{{ if not .Values.content.bucket.name }}content, {{ end }}incoming, extracts]
+  bucket: true
 controller:
   image: control
   logins: [state-tre_app.pgpass]
@@ -43,5 +45,5 @@ intake:
   ports: {intake: 8007}
   ready: {tcpSocket: {port: 8007}}
   door: [internal-intake.token]
-  content: [content]
+  arriving: true
 {{- end }}

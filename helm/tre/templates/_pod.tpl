@@ -3,24 +3,32 @@
 {{- define "tre.pod" -}}
 {{- $values := .root.Values -}}
 {{- $row := .row -}}
+{{- $bucket := and $row.bucket $values.content.bucket.name -}}
+{{- /* Where bytes lie until they are whole: on the node's disk, where they do not go into a folder of the volume. */ -}}
+{{- $arriving := or $row.arriving $bucket -}}
 serviceAccountName: tre-{{ .part }}
 automountServiceAccountToken: {{ $row.apiServer | default false }}
 enableServiceLinks: false
 securityContext: {{- include "tre.podSecurity" . | nindent 2 }}
 {{ include "tre.scheduling" . }}
-{{- if $row.content }}
+{{- if or $row.content $arriving }}
 initContainers:
   # A volume's own root is the kubelet's; ours is a folder in it, and what is shown in our folder needs that first.
   - name: folders
     image: {{ include "tre.image" (dict "root" .root "image" $row.image) }}
     imagePullPolicy: {{ $values.images.pullPolicy }}
-    command: [mkdir, -p, -m, "0700", {{ range $row.content }}/volume/{{ . }}, {{ end }}/var/lib/tre/state]
+    command: [mkdir, -p, -m, "0700", {{ range $row.content }}/volume/{{ . }}, {{ end }}{{ if $arriving }}/arriving/arriving, {{ end }}/var/lib/tre/state]
     resources:
       requests: {cpu: 10m, memory: 16Mi}
       limits: {cpu: 100m, memory: 32Mi}
     securityContext: {{- include "tre.containerSecurity" . | nindent 6 }}
     volumeMounts:
+      {{- if $row.content }}
       - {name: content, mountPath: /volume}
+      {{- end }}
+      {{- if $arriving }}
+      - {name: arriving, mountPath: /arriving}
+      {{- end }}
       - {name: state, mountPath: /var/lib/tre}
 {{- end }}
 containers:
@@ -59,6 +67,12 @@ containers:
       - {name: tmp, mountPath: /tmp}
       {{- range $row.content }}
       - {name: content, mountPath: /var/lib/tre/state/{{ . }}, subPath: {{ . }}}
+      {{- end }}
+      {{- if $arriving }}
+      - {name: arriving, mountPath: /var/lib/tre/state/arriving, subPath: arriving}
+      {{- end }}
+      {{- if and $bucket $values.content.bucket.ca }}
+      - {name: ca-bucket, mountPath: /etc/tre/ca/bucket, readOnly: true}
       {{- end }}
       {{- if $values.postgresql.ca }}
       - {name: ca-postgresql, mountPath: /etc/tre/ca/postgresql, readOnly: true}
@@ -100,6 +114,13 @@ volumes:
             items:
               - {key: oidc-client.secret, path: oidc-client.secret}
         {{- end }}
+        {{- if $bucket }}
+        - secret:
+            name: {{ $values.content.bucket.credentials }}
+            items:
+              - {key: bucket-access-key-id, path: bucket-access-key-id}
+              - {key: bucket-secret-access-key, path: bucket-secret-access-key}
+        {{- end }}
   - name: state
     emptyDir: {medium: Memory, sizeLimit: 64Mi}
   - name: run
@@ -109,6 +130,15 @@ volumes:
   {{- if $row.content }}
   - name: content
     persistentVolumeClaim: {claimName: {{ include "tre.claim" .root }}}
+  {{- end }}
+  {{- if $arriving }}
+  - name: arriving
+    # More than a process lets in at once: the kubelet ends a pod that passes it.
+    emptyDir: {sizeLimit: 5Gi}
+  {{- end }}
+  {{- if and $bucket $values.content.bucket.ca }}
+  - name: ca-bucket
+    configMap: {name: {{ $values.content.bucket.ca }}}
   {{- end }}
   {{- if $values.postgresql.ca }}
   - name: ca-postgresql

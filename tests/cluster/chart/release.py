@@ -139,13 +139,18 @@ class Release:
 
 
 @contextlib.contextmanager
-def installed(kubectl: Kubectl, place: Place, program: Path, values: Mapping[str, Any] = VALUES) -> Iterator[Release]:
-    """A release in a namespace of its own; nothing of it stays. One at a time: its Services have fixed addresses."""
+def installed(
+    kubectl: Kubectl, place: Place, program: Path, values: Mapping[str, Any] = VALUES, held: tuple[Object, ...] = ()
+) -> Iterator[Release]:
+    """A release in a namespace of its own, where `held` is before it; nothing of it stays. One at a time: its Services
+    have fixed addresses.
+    """
     name = f"chart-{secrets.token_hex(3)}"
     kubectl.apply([objects.namespace(name)])
     found = Release(Space(kubectl, name), place, program)
     try:
         found.provide(name, *CLAIMS)
+        found.space.apply(*held)
         found.install(values)
         yield found
     finally:

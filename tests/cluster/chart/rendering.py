@@ -46,7 +46,22 @@ SMALL: Object = {
     "dns": {"clusterIP": "10.96.0.78"},
     "small": {"dataClusterIP": "10.96.0.79"},
 }
-PROFILES = {"outside": (OUTSIDE, ()), "small": (SMALL, (CHART / "values-small.yaml",))}
+#: The same with submitted and released bytes in an object storage.
+BUCKET: Object = {
+    **OUTSIDE,
+    "content": {
+        "bucket": {
+            "name": "outputs",
+            "endpoint": "https://s3.example:9000",
+            "prefix": "tre/",
+            "credentials": "tre-bucket",
+            "cidr": "10.0.5.11/32",
+            "port": 9000,
+            "ca": "s3-ca",
+        }
+    },
+}
+PROFILES = {"outside": (OUTSIDE, ()), "bucket": (BUCKET, ()), "small": (SMALL, (CHART / "values-small.yaml",))}
 
 
 class Refused(Exception):

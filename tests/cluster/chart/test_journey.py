@@ -21,10 +21,14 @@ TEAMS = {PROJECT: ("rhea", "milo"), OTHER_PROJECT: ("otto",)}
 
 @pytest.mark.timeout(900)
 def test_the_whole_journey(release: Release, tmp_path: Path) -> None:
+    play(release, tmp_path)
+
+
+def play(release: Release, folder: Path) -> None:
     for project, team in TEAMS.items():
         release.provide(namespace_of(release.space.name, project), "data", *(f"home-{name}" for name in team))
     release.settle()
-    report = tmp_path / "steps.json"
+    report = folder / "steps.json"
     asked = ("demo", "--on", "kubernetes", "--namespace", release.space.name, "--json", str(report))
     path = f"{release.place.programs}:{os.environ['PATH']}"
     done = subprocess.run(

@@ -31,6 +31,8 @@ SERVERS: set[Line] = {
     *((part, *DATA) for part in ("api", "worker")),
     *((part, *OPENBAO) for part in ("api", "worker", "controller")),
 }
+#: Where submitted and released bytes lie: not for the intake, which stands next to workspaces.
+STORAGE: set[Line] = {(part, "10.0.5.11/32", 9000) for part in ("api", "worker")}
 PROVIDER: Line = ("hub", "10.0.5.10/32", 443)
 INSIDE = {STATE: ("postgres-state", 5432), DATA: ("postgres-data", 5432), OPENBAO: ("openbao", 8200)}
 #: Who looks up names.
@@ -42,6 +44,7 @@ def test_the_whole_table(rendered: list[Object], profile: str) -> None:
     within = {(one, *INSIDE[server, port]) for one, server, port in SERVERS} | {("openbao", "postgres-data", 5432)}
     coming = PARTS | COMING | (within | {("projects", "postgres-data", 5432)} if small else set())
     going = PARTS | GOING | (within | {("openbao", "10.0.0.1/32", 6443)} if small else SERVERS | {PROVIDER})
+    going |= STORAGE if profile == "bucket" else set()
     going |= {(part, "kube-system/kube-dns", 53) for part in ASKING | ({"openbao"} if small else set())}
     assert table([each for each in policies(rendered) if each["spec"]["podSelector"]]) == (coming, going)
 
@@ -61,6 +64,7 @@ def test_what_a_browser_or_a_workspace_reaches_has_no_way_to_the_servers(rendere
     """The parts that strangers' bytes come to first."""
     _, going = table([each for each in policies(rendered) if each["spec"]["podSelector"]])
     servers = {"postgres-state", "postgres-data", "openbao", *(cidr for cidr, _ in (STATE, DATA, OPENBAO))}
+    servers |= {cidr for _, cidr, _ in STORAGE}
     for part in ("proxy", "guard", "intake", "dns", "checker", "test"):
         assert {to for one, to, _ in going if one == part} & servers == set(), part
 

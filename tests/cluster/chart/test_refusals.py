@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .rendering import CHART, OUTSIDE, SMALL, Refused, changed, render
+from .rendering import BUCKET, CHART, OUTSIDE, SMALL, Refused, changed, render
 
 #: (key, value, what is said)
 NONSENSE: list[tuple[str, Any, str]] = [
@@ -45,6 +45,15 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("guard.resources.limits.memory", "lots", "guard.resources.limits.memory"),
     ("hub.replicas", 2, "replicas"),
     ("images.pullPolicy", "Sometimes", "images.pullPolicy"),
+    ("content.bucket.name", "Outputs", "content.bucket.name"),
+    ("content.bucket.endpoint", "http://s3.example", "content.bucket.endpoint"),
+    ("content.bucket.endpoint", "https://s3.example/outputs", "content.bucket.endpoint"),
+    ("content.bucket.prefix", "tre", "content.bucket.prefix"),
+    ("content.bucket.prefix", "../", "content.bucket.prefix"),
+    ("content.bucket.region", "eu west", "content.bucket.region"),
+    ("content.bucket.pathStyle", "no", "content.bucket.pathStyle"),
+    ("content.bucket.cidr", "0.0.0.0/0", "content.bucket.cidr"),
+    ("content.bucket.secretKey", "secret", "secretKey"),
     ("content.accessMode", "ReadOnlyMany", "content.accessMode"),
     ("proxy.service.type", "ExternalName", "proxy.service.type"),
     ("projects.podSecurityVersion", "latest", "projects.podSecurityVersion"),
@@ -68,6 +77,21 @@ def spelled(key: str) -> tuple[str, str]:
 def test_nonsense_is_refused_by_its_key(helm_program: Path, key: str, value: Any, said: str) -> None:
     with pytest.raises(Refused) as refused:
         render(helm_program, changed(OUTSIDE, key, value))
+    assert any(form in str(refused.value) for form in spelled(said)), str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("endpoint", "", "content.bucket.endpoint"),
+        ("credentials", "", "content.bucket.credentials"),
+        ("cidr", "", "content.bucket.cidr"),
+        ("port", 443, "content.bucket.port is 443, and content.bucket.endpoint says 9000"),
+    ],
+)
+def test_a_bucket_is_said_whole(helm_program: Path, key: str, value: Any, said: str) -> None:
+    with pytest.raises(Refused) as refused:
+        render(helm_program, changed(BUCKET, f"content.bucket.{key}", value))
     assert any(form in str(refused.value) for form in spelled(said)), str(refused.value)
 
 

@@ -111,8 +111,10 @@ def test_each_part_has_the_secrets_of_its_own(rendered: list[Object], profile: s
             if volume["name"] == "secrets" and "projected" in volume:
                 items = [item["key"] for source in volume["projected"]["sources"] for item in source["secret"]["items"]]
                 found[name.removeprefix("tre-")] = sorted(items)
+    bucket = ["bucket-access-key-id", "bucket-secret-access-key"] if profile == "bucket" else []
     assert found == {
         "api": [
+            *bucket,
             "data-tre_admin.pgpass",
             "internal-guard.token",
             "internal-hub.token",
@@ -125,11 +127,11 @@ def test_each_part_has_the_secrets_of_its_own(rendered: list[Object], profile: s
         "guard": ["guard-admin.token", "guard-cookie", "internal-guard.token"],
         "hub": sorted(
             ["guard-admin.token", "hub-cookie", "hub-database.url", "internal-hub.token", "tre-web.secret"]
-            + (["hub-crypt-key", "oidc-client.secret"] if profile == "outside" else [])
+            + (["hub-crypt-key", "oidc-client.secret"] if profile != "small" else [])
         ),
         "intake": ["internal-intake.token"],
         "migrate": ["state-tre_owner.pgpass"],
-        "worker": ["data-tre_admin.pgpass", "state-tre_app.pgpass"],
+        "worker": [*bucket, "data-tre_admin.pgpass", "state-tre_app.pgpass"],
     }
 
 
@@ -161,7 +163,7 @@ def test_the_file_that_processes_read_is_one_that_they_take(
         file.write_text(named(rendered, "ConfigMap", name)["data"]["cluster.toml"])
         found = load(file)
         assert found.projects["control_namespace"] == "tre-system"
-        assert found.identity_provider == (PROVIDER if profile == "outside" else None)
+        assert found.identity_provider == (PROVIDER if profile != "small" else None)
         assert found.hosts.intake == "tre-intake.tre-system.svc.cluster.local"
 
 
@@ -180,6 +182,7 @@ def test_what_tre_doctor_takes_for_the_settings_is_what_processes_are_told(
     token = Path(told.openbao.token_file)
     assert found.secrets_server(told.openbao.ca, token) == told.openbao
     assert found.provider(PROVIDER.ca) == told.identity_provider
+    assert found.bucket(told.bucket.ca if told.bucket else "") == told.bucket
     images = {container["image"] for spec in pods(rendered).values() for container in spec["containers"]}
     assert images | {told.projects["image"]} == set(found.images().values())
 
@@ -261,7 +264,7 @@ def test_the_identity_providers_authority_is_the_hubs_alone(rendered: list[Objec
         for mount in spec["containers"][0].get("volumeMounts", ())
         if mount["name"] == "ca-oidc"
     }
-    assert holders == ({"tre-hub": PROVIDER.ca.removesuffix("/ca.pem")} if profile == "outside" else {})
+    assert holders == ({"tre-hub": PROVIDER.ca.removesuffix("/ca.pem")} if profile != "small" else {})
 
 
 def test_the_proxy_is_configured_as_the_embedded_one(rendered: list[Object]) -> None:

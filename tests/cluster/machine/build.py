@@ -81,6 +81,8 @@ MODULES = (
 )
 #: Nodes and pods that are only told of, for the benchmark of size (tests/cluster/scale).
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+#: An object storage that speaks S3 and keeps its objects as files: `make test` builds it below the checkout's `build`.
+VERSITYGW = Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 
 
 def environment() -> dict[str, str]:

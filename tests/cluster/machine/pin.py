@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, KWOK, MODULES, Module, go
+from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, KWOK, MODULES, VERSITYGW, Module, go
 from .progress import say
 
 COREDNS = "v1.15.0"
 HELM = "v3.21.4"
 CYCLONUS = "v0.5.6"
 KWOK_VERSION = "v0.8.0"
+VERSITYGW_VERSION = "v1.8.0"
 #: Their development tools, which are not to be had as modules and are in no program.
 NOT_NEEDED = ("controller-tools", "cilium/linters", "deepequal-gen", "mcs-api/conformance")
 #: They require a commit of it that the module proxy does not have; its release does.
@@ -87,6 +88,10 @@ def kwok(module: Module) -> None:
     tool(module, KWOK_VERSION)
 
 
+def versitygw(module: Module) -> None:
+    tool(module, VERSITYGW_VERSION)
+
+
 def tool(module: Module, version: str) -> None:
     begin(module)
     (package,) = module.programs.values()
@@ -101,11 +106,12 @@ WAYS: Mapping[str, Callable[[Module], None]] = {
     "helm": helm,
     "cyclonus": cyclonus,
     "kwok": kwok,
+    "versitygw": versitygw,
 }
 
 
 def main() -> None:
-    for module in (*MODULES, KWOK):
+    for module in (*MODULES, KWOK, VERSITYGW):
         if module.name in WAYS:
             WAYS[module.name](module)
             say(f"{module.name} is pinned")

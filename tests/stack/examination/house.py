@@ -6,6 +6,7 @@ import base64
 import contextlib
 import datetime
 import http.server
+import ipaddress
 import json
 import socket
 import ssl
@@ -63,7 +64,7 @@ class Authority:
         """A certificate for these names, from so many days on to so many."""
         key = ec.generate_private_key(ec.SECP256R1())
         own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-        listed = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        listed = x509.SubjectAlternativeName([_alternative(name) for name in names])
         builder = self._builder(own, key.public_key(), since * DAY, until * DAY).add_extension(listed, False)
         made = builder.sign(self.key, hashes.SHA256())
         plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -73,6 +74,13 @@ class Authority:
         pair.key.touch(mode=0o600)
         pair.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, *plain))
         return pair
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ import pytest
 from tests.fixtures.postgres import StateDatabase
 from tests.stack.examination.house import Authority, tls_before, web
 from tests.stack.examination.test_databases import dict_of, socket_of
-from tre.credentials.files import pgpass_line, read_secret
+from tre.credentials.files import pgpass_line, read_secret, write_secret
 from tre.errors import Conflict, InvalidInput, TreError, Unavailable
-from tre.settings import IdentityProvider, OnCluster, PostgresServer, SecretsServer, Settings
+from tre.settings import Bucket, IdentityProvider, OnCluster, PostgresServer, SecretsServer, Settings
+from tre.settings.bucket import KEY_FILE, KEY_ID_FILE
 from tre.stack.examination import servers, start
 from tre.stack.examination.whole import examine_pod
 from tre.stack.ports import free_ports
@@ -193,6 +194,19 @@ def test_the_hub_alone_says_what_is_wrong_with_the_identity_provider(
     said = [line for line in here.said if line.startswith("oidc.issuer: Its certificate expired 1 days ago")]
     assert bool(said) is asks
     assert any(line.startswith("openbao.url") for line in here.said) is not asks
+
+
+@pytest.mark.parametrize("process", ["api", "worker"])
+def test_a_bucket_that_is_away_is_said_and_holds_nobody_up(here: Here, process: str):
+    migrate(here.database.owner)
+    bucket = Bucket(f"http://127.0.0.1:{free_ports(1)}", "outputs")
+    here.settings = replace(here.settings, cluster=replace(here.settings.cluster, bucket=bucket))
+    here.begin(process)
+    assert not [line for line in here.said if "bucket" in line], "whose keys it does not hold it does not ask"
+    for key in (KEY_ID_FILE, KEY_FILE):
+        write_secret(here.settings.secret_file(key), "k")
+    here.begin(process)
+    assert any(line.startswith("content.bucket.endpoint: The object storage does not answer") for line in here.said)
 
 
 def test_rights_that_are_lacking_are_said(here: Here):

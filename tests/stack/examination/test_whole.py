@@ -9,7 +9,7 @@ from tests.stack.examination.house import kubeconfig, web
 from tests.stack.examination.values import installation
 from tre.credentials.files import read_secret
 from tre.errors import InvalidInput
-from tre.settings import OnCluster, PostgresServer, SecretsServer, Settings
+from tre.settings import Bucket, OnCluster, PostgresServer, SecretsServer, Settings
 from tre.stack.examination import servers, whole
 from tre.stack.examination.seen import Cluster
 from tre.stack.examination.whole import examine_from_here, examine_servers, settings_of
@@ -41,6 +41,22 @@ def test_logins_and_authorities_are_those_of_the_release(tmp_path: Path):
     assert isinstance(found.openbao, SecretsServer)
     # Nothing gave a token, so signing in is not tried.
     assert not Path(found.openbao.token_file).exists()
+
+
+def test_the_keys_of_the_bucket_are_those_of_its_secret(tmp_path: Path):
+    keys = {"bucket-access-key-id": "an id", "bucket-secret-access-key": "a key"}
+    held = {key: base64.b64encode(value.encode()).decode() for key, value in keys.items()}
+    seen = Cluster(held={**SEEN.held, ("secrets", "mine"): held, ("configmaps", "s3-ca"): {"ca.pem": "another"}})
+    bucket = {"name": "outputs", "endpoint": "https://s3.example", "credentials": "mine", "ca": "s3-ca"}
+    wanted = installation(**{f"content__bucket__{key}": value for key, value in bucket.items()})
+    with web({}) as cluster:
+        api = Api.connect(kubeconfig(tmp_path, cluster.url))
+        found = settings_of(api, wanted, seen, tmp_path)
+        assert settings_of(api, installation(), seen, tmp_path).bucket is None
+    assert found.bucket == Bucket("https://s3.example", "outputs", ca=str(tmp_path / "content.bucket.ca.pem"))
+    assert (tmp_path / "content.bucket.ca.pem").read_text() == "another"
+    assert {key: read_secret(found.secret_file(key)) for key in keys} == keys
+    assert servers.asks_storage(found) == found.bucket
 
 
 def test_nothing_of_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

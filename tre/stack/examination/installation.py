@@ -20,7 +20,8 @@ import yaml
 
 from tre.door.places import ROOT
 from tre.errors import InvalidInput, NotFound
-from tre.settings import IdentityProvider, PostgresServer, SecretsServer
+from tre.settings import Bucket, IdentityProvider, PostgresServer, SecretsServer
+from tre.settings.bucket import KEY_FILE, KEY_ID_FILE
 from tre.workspaces.kubernetes.namespace import Object
 
 CHART = ROOT / "helm" / "tre"
@@ -33,6 +34,7 @@ PROVIDER_KEYS = {
     "local_accounts": "localAccounts",
 }
 LOGINS = ("state-tre_app.pgpass", "state-tre_owner.pgpass", "data-tre_admin.pgpass", "hub-database.url")
+BUCKET = (KEY_ID_FILE, KEY_FILE)
 DOOR = (
     "guard-admin.token",
     "guard-cookie",
@@ -101,6 +103,14 @@ class Installation:
         made.check()
         return made
 
+    def bucket(self, ca: str) -> Bucket | None:
+        given = self.at("content.bucket")
+        if not given["name"]:
+            return None
+        made = Bucket(given["endpoint"], given["name"], given["region"], given["prefix"], given["pathStyle"], ca)
+        made.check("content.bucket")
+        return made
+
     def addresses(self) -> dict[str, str]:
         """{value: the address that it gives to a Service}."""
         more = ("small.dataClusterIP",) if self.small else ()
@@ -108,7 +118,7 @@ class Installation:
 
     def cidrs(self) -> dict[str, str]:
         """What policies open, by the values' table."""
-        tables = ("postgresql.state", "postgresql.data", "openbao", "oidc")
+        tables = ("postgresql.state", "postgresql.data", "openbao", "oidc", "content.bucket")
         return {table: str(self.at(f"{table}.cidr")) for table in tables}
 
     def held(self) -> list[Held]:
@@ -123,6 +133,9 @@ class Installation:
         if self.at("oidc.issuer"):
             listed.append(Held("oidc.clientSecret", "secrets", self.at("oidc.clientSecret"), ("oidc-client.secret",)))
             listed.append(Held("oidc.ca", "configmaps", self.at("oidc.ca"), ("ca.pem",)))
+        if self.at("content.bucket.name"):
+            listed.append(Held("content.bucket.credentials", "secrets", self.at("content.bucket.credentials"), BUCKET))
+            listed.append(Held("content.bucket.ca", "configmaps", self.at("content.bucket.ca"), ("ca.pem",)))
         return [one for one in listed if one.name]
 
     def images(self) -> dict[str, str]:

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from tre.errors import InvalidInput, TreError
-from tre.settings import IdentityProvider, PostgresServer, SecretsServer, Settings
+from tre.settings import Bucket, IdentityProvider, PostgresServer, SecretsServer, Settings
+from tre.settings.bucket import KEY_FILE
 from tre.settings.identity import SECRET_FILE
-from tre.stack.examination import clocks, databases, identity, names, secrets_server
+from tre.stack.examination import clocks, databases, identity, names, object_storage, secrets_server
 from tre.stack.examination.clocks import Clock
 from tre.stack.examination.databases import Login
 from tre.stack.examination.finding import Finding, failures, wrong
@@ -118,6 +119,20 @@ def examine_provider(provider: IdentityProvider, now: datetime) -> list[Finding]
     return [*found, *identity.judge(provider, seen), *clocks.judge(clock)]
 
 
+def examine_storage(settings: Settings, bucket: Bucket, now: datetime, *, writes: bool) -> list[Finding]:
+    shown = object_storage.look_at_certificate(bucket)
+    found = object_storage.judge_certificate(shown, now)
+    if failures(found):
+        return found
+    seen = object_storage.look(object_storage.shelf_of(settings, bucket), writes=writes)
+    return [*found, *object_storage.judge(seen), *clocks.judge({"content.bucket.endpoint": seen.clock})]
+
+
+def asks_storage(settings: Settings) -> Bucket | None:
+    """The bucket, where its keys are here."""
+    return settings.bucket if settings.secret_file(KEY_FILE).exists() else None
+
+
 def examine_names(settings: Settings, cidrs: Mapping[str, str]) -> list[Finding]:
     listed = [
         Named(STATE, "host", settings.state_server.host, cidrs.get(STATE, "")),
@@ -129,6 +144,8 @@ def examine_names(settings: Settings, cidrs: Mapping[str, str]) -> list[Finding]
     if settings.identity_provider and settings.secret_file(SECRET_FILE).exists():
         host = urlsplit(settings.identity_provider.issuer).hostname or ""
         listed.append(Named("oidc", "issuer", host, cidrs.get("oidc", "")))
+    if bucket := asks_storage(settings):
+        listed.append(Named("content.bucket", "endpoint", bucket.host, cidrs.get("content.bucket", "")))
     return [names.judge(one, names.look(one.host)) for one in listed]
 
 
@@ -149,4 +166,6 @@ def examine(settings: Settings, cidrs: Mapping[str, str], *, coming: bool = Fals
         found += examine_secrets_server(settings.openbao, now, sign_in=signs)
     if settings.identity_provider and settings.secret_file(SECRET_FILE).exists():
         found += examine_provider(settings.identity_provider, now)
+    if bucket := asks_storage(settings):
+        found += examine_storage(settings, bucket, now, writes=True)
     return found

@@ -1,7 +1,8 @@
 """What a pod says first: which of its servers is not as it must be, by the value that says so and how to mend it.
 
 Decides what a process waits for: the database that it works with, and its schema. Without the others it can begin,
-since workspaces go on while the secrets server is sealed or the identity provider is away; that is said all the same.
+since workspaces go on while the secrets server is sealed, and the identity provider or the object storage away; that is
+said all the same.
 Leaves looking to the rest of this room.
 """
 
@@ -76,4 +77,6 @@ def _more(process: str, settings: Settings) -> list[Finding]:
         found += servers.examine_secrets_server(settings.openbao, now, sign_in=True)
     if process == "hub" and settings.identity_provider:
         found += servers.examine_provider(settings.identity_provider, now)
+    if bucket := servers.asks_storage(settings):
+        found += servers.examine_storage(settings, bucket, now, writes=False)
     return failures(found)

@@ -54,7 +54,7 @@ def judge(wanted: Installation, seen: Cluster) -> list[Finding]:
 
 
 def _content(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
-    """The volume that api, worker and intake share."""
+    """The volume that api and worker share."""
     mode, named = wanted.at("content.accessMode"), wanted.at("content.claim")
     claim = (seen.claims or {}).get(named or "tre-content")
     name = "volume of contents"
@@ -71,8 +71,8 @@ def _content(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
         yield right(name, "content.claim", f"Bound, {', '.join(claim.modes)}.")
     else:
         yield from _class(name, "content.storageClass", wanted.at("content.storageClass"), mode, seen)
-    if mode != MANY and any(wanted.at(f"{part}.replicas") > 1 for part in ("api", "worker", "intake")):
-        told = f"It is {mode}, and api, worker and intake are several: all must then be on one node."
+    if mode != MANY and any(wanted.at(f"{part}.replicas") > 1 for part in ("api", "worker")):
+        told = f"It is {mode}, and api or worker are several: all must then be on one node."
         yield doubtful(name, "content.accessMode", told, f"Use {MANY}, or one replica of each.")
 
 

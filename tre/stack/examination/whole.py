@@ -25,6 +25,7 @@ from tre.stack.examination.seen import Cluster, Gatherer
 from tre.workspaces.kubernetes.api import Api
 
 TOKEN_SECONDS = 600
+VALUES_OF_CA = ("postgresql.ca", "openbao.ca", "oidc.ca", "content.bucket.ca")
 
 
 def examine_from_here(settings: Settings, namespace: str, files: tuple[Path, ...]) -> list[Finding]:
@@ -79,7 +80,7 @@ def examine_servers(api: Api, wanted: Installation, seen: Cluster) -> list[Findi
 
 def settings_of(api: Api, wanted: Installation, seen: Cluster, folder: Path) -> Settings:
     """Those of a process, with every secret and authority of the release below `folder`."""
-    ca = {value: _authority(wanted, seen, value, folder) for value in ("postgresql.ca", "openbao.ca", "oidc.ca")}
+    ca = {value: _authority(wanted, seen, value, folder) for value in VALUES_OF_CA}
     token = folder / "token"
     _fetch_token(api, wanted, token)
     provider = wanted.provider(ca["oidc.ca"])
@@ -88,11 +89,13 @@ def settings_of(api: Api, wanted: Installation, seen: Cluster, folder: Path) -> 
         data=wanted.server("data", ca["postgresql.ca"]),
         openbao=wanted.secrets_server(ca["openbao.ca"], token),
         identity_provider=provider,
+        bucket=wanted.bucket(ca["content.bucket.ca"]),
     )
     # No socket is made, so the run folder need not be there.
     settings = Settings(folder, Path("/run/tre"), cluster=cluster, identity_provider=provider)
-    for key, value in (seen.held.get(("secrets", wanted.at("postgresql.logins"))) or {}).items():
-        write_secret(settings.secret_file(key), base64.b64decode(value))
+    for name in ("postgresql.logins", *(("content.bucket.credentials",) if cluster.bucket else ())):
+        for key, value in (seen.held.get(("secrets", wanted.at(name))) or {}).items():
+            write_secret(settings.secret_file(key), base64.b64decode(value))
     if provider:
         # Signing in is not tried here: that the file is there says that this place may ask the provider.
         write_secret(settings.secret_file(SECRET_FILE), "")

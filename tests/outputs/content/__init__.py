@@ -1,0 +1,1 @@
+"""The content store on each of its shelves."""
