@@ -155,6 +155,8 @@ CLIENTS = {
     "/workspaces/{workspace_id}/requests": Client.intake,
     "/workspaces/{workspace_id}/requests/{request}": Client.intake,
     "/workspaces/{workspace_id}/verification": Client.machine,
+    "/workspaces/{workspace_id}/verifications": Client.machine,
+    "/workspaces/{workspace_id}/verifications/{number}": Client.machine,
 }
 
 
