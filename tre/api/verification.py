@@ -39,6 +39,8 @@ class Verified(Body):
 @router.get("/verification")
 def facts(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
     """Raises `Conflict` when the workspace does not run. The tokens in the answer are there to be refused."""
+    if platform.settings.cluster is not None:
+        raise Conflict("On a cluster the controller tries.", hint="`tre verify` in a pod of the api asks it.")
     with platform.db.read() as session:
         found = service.get(session, workspace_id)
         verifications.check_runs(found)

@@ -35,7 +35,7 @@ class Verifier:
     api: Api
     cluster: Cluster
     around: Callable[[], Surroundings]
-    intake: Callable[[str, str], Intake]
+    intake: Callable[[str, str], Intake | None]
 
     def verify(self) -> int:
         """One look; returns how many verifications came to a report."""
