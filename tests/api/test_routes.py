@@ -157,6 +157,8 @@ CLIENTS = {
     "/workspaces/{workspace_id}/requests/{request}": Client.intake,
     "/workspaces/{workspace_id}/requests/content/{sha256}": Client.intake,
     "/workspaces/{workspace_id}/verification": Client.machine,
+    "/workspaces/{workspace_id}/verifications": Client.machine,
+    "/workspaces/{workspace_id}/verifications/{number}": Client.machine,
 }
 
 

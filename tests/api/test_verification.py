@@ -58,3 +58,10 @@ def test_a_red_result_is_recorded_as_such(api: Api) -> None:
     assert answer.status_code == 200
     (event,) = api.desk.events("workspace.verify")
     assert (event["actor"], event["subject"], event["detail"]) == ("machine", f"workspace:{workspace_id}", body)
+
+
+def test_on_one_machine_nobody_tries_for_others(api: Api) -> None:
+    workspace_id = api.desk.running()
+    answer = api.inside(Client.machine, "POST", f"/workspaces/{workspace_id}/verifications")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (409, "On one machine nobody tries for others.")
+    assert api.inside(Client.machine, "GET", f"/workspaces/{workspace_id}/verifications/1").status_code == 404

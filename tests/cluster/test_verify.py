@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from tre.workspaces.kubernetes.aims import Surroundings
 from tre.workspaces.kubernetes.content import NETWORK_POLICY
 from tre.workspaces.kubernetes.network import JUPYTER_PORT
-from tre.workspaces.kubernetes.verification import Surroundings, verify
+from tre.workspaces.kubernetes.verification import Trial, verify
 from tre.workspaces.probes.report import Report
 
 from . import objects
@@ -45,7 +46,7 @@ def surroundings(project: Project, facts: Facts) -> Surroundings:
 
 def verified(project: Project, facts: Facts) -> Verified:
     installation = replace(project.cluster, image=PYTHON_IMAGE)
-    return Verified(verify(installation, project.api, project.plan.project, surroundings(project, facts)))
+    return Verified(verify(installation, project.api, Trial(project.plan.project, around=surroundings(project, facts))))
 
 
 def test_every_wall_holds_and_each_missing_policy_turns_a_probe_red(project: Project, facts: Facts) -> None:

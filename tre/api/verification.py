@@ -1,14 +1,16 @@
 """For `tre verify` on the machine: where a running workspace and a neighbour of another project lie, and what came
-of the attempts. Where no other project's workspace runs, a token for a workspace of nobody, which opens nothing.
+of the attempts. Where no other project's workspace runs, a token for a workspace of nobody, which opens nothing. In a
+pod: asking the controller to try, and how far it is.
 """
 
 from __future__ import annotations
 
 import secrets
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import Field
 from sqlalchemy.orm import Session
 
@@ -16,15 +18,14 @@ from tre.api.auth import Client, PlatformHere, only
 from tre.api.body import Body
 from tre.api.internal import INTAKE_KEY, places_of
 from tre.api.platform import Platform
-from tre.audit import Actor, use_case
 from tre.door import tokens
 from tre.errors import Conflict, NotFound
-from tre.workspaces import service
+from tre.workspaces import service, verifications
 from tre.workspaces.model import Workspace, WorkspaceState
 
-router = APIRouter(prefix="/workspaces/{workspace_id}/verification", dependencies=[only(Client.machine)])
-ON_THE_MACHINE = Actor("machine", via="machine")
+router = APIRouter(prefix="/workspaces/{workspace_id}", dependencies=[only(Client.machine)])
 HOUR = timedelta(hours=1)
+Number = Annotated[int, Path(ge=1, le=(1 << 63) - 1)]
 
 
 class Verified(Body):
@@ -35,13 +36,14 @@ class Verified(Body):
     could_not_run: list[str] = Field(max_length=1000)
 
 
-@router.get("")
+@router.get("/verification")
 def facts(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
     """Raises `Conflict` when the workspace does not run. The tokens in the answer are there to be refused."""
+    if platform.settings.cluster is not None:
+        raise Conflict("On a cluster the controller tries.", hint="`tre verify` in a pod of the api asks it.")
     with platform.db.read() as session:
         found = service.get(session, workspace_id)
-        if found.state != WorkspaceState.running:
-            raise Conflict(f"The workspace is {found.state}.", hint="Verify a running workspace.")
+        verifications.check_runs(found)
         running = [w for w in service.list_workspaces(session, live=True) if w.state == WorkspaceState.running]
         beside = next((w for w in running if w.project_slug != found.project_slug), None)
         outlines = [_outline(session, platform, workspace) for workspace in (found, beside) if workspace]
@@ -82,9 +84,21 @@ def _roles(platform: Platform, project: str) -> list[str]:
         return []
 
 
-@router.post("")
+@router.post("/verification")
 def record(workspace_id: str, body: Verified, platform: PlatformHere) -> dict[str, Any]:
-    with use_case(platform.db, ON_THE_MACHINE, "workspace.verify", f"workspace:{workspace_id}") as case:
-        service.get(case.session, workspace_id)
-        case.note(**body.model_dump())
+    verifications.record(platform.db, verifications.ON_THE_MACHINE, workspace_id, body.model_dump())
     return {"workspace": workspace_id, "recorded": True}
+
+
+@router.post("/verifications", status_code=202)
+def request(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
+    """On a cluster, where the controller tries. Raises `Conflict` where the workspace is being verified."""
+    if platform.settings.cluster is None:
+        raise Conflict("On one machine nobody tries for others.", hint="`tre verify` tries itself.")
+    return asdict(verifications.request(platform.db, workspace_id))
+
+
+@router.get("/verifications/{number}")
+def look(workspace_id: str, number: Number, platform: PlatformHere) -> dict[str, Any]:
+    """How far it is; in the end its report."""
+    return asdict(verifications.look(platform.db, workspace_id, number))

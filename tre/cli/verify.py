@@ -1,9 +1,15 @@
-"""`tre verify`: the walls of a running workspace, tried from inside and through the guard."""
+"""`tre verify`: the walls of a running workspace, tried from inside and through the guard.
+
+Decides who tries: on one machine this command itself, on a cluster the controller, which alone may make the pod for it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -11,11 +17,13 @@ import click
 from tre.cli.client import part
 from tre.cli.internal import internal_call
 from tre.cli.show import as_line, show
-from tre.errors import Broken
+from tre.errors import Broken, Unavailable
 from tre.settings import Settings
 
 if TYPE_CHECKING:
     from tre.workspaces.probes.report import Report
+
+LOOK_SECONDS = 1.0
 
 
 @click.command()
@@ -26,38 +34,74 @@ def verify(workspace: str, as_json: bool) -> None:
     open, or could not be tried.
 
     Takes a minute. Fork and memory bombs go off in the workspace: what it computes at that time may be lost.
+
+    On a cluster, in a pod of the api: the controller makes a pod of nobody beside the workspace, which tries; nothing
+    goes off in the workspace itself.
     """
-    from tre.stack.ordinary import ensure_ordinary
-
-    ensure_ordinary(["-m", "tre.cli.main", *sys.argv[1:]])
-    from rich.console import Console
-
-    from tre.stack.verification import verify_workspace
-
-    path = f"/internal/workspaces/{part(workspace)}/verification"
-    facts = internal_call("GET", path)
-    with Console(stderr=True).status("Trying every way out") as spinner:
-        report = verify_workspace(Settings.load(), facts, lambda how: spinner.update(f"Trying every way out {how}"))
-    found = named(report)
-    record = {**found, "refused": len(found["refused"]), "ok": report.ok, "left_out": list(report.left_out)}
-    internal_call("POST", path, record)
+    settings = Settings.load()
+    report = by_the_controller(workspace) if settings.cluster else on_this_machine(settings, workspace)
     if as_json:
         click.echo(as_line(report.to_dict()))
     else:
         for_people(report)
     if not report.ok:
         raise Broken(
-            f"Not refused: {', '.join(found['reached'] + found['could_not_run'])}.",
+            f"Not refused: {', '.join(report.named('reached') + report.named('could_not_run'))}.",
             hint="Stop the workspaces until each of these is refused; `tre doctor` says what this machine lacks.",
         )
 
 
-def named(report: Report) -> dict[str, list[str]]:
-    """Verdict → names of attempts."""
-    return {
-        verdict: sorted({result.name for result in report.results if result.verdict == verdict})
-        for verdict in ("refused", "reached", "could_not_run")
-    }
+def on_this_machine(settings: Settings, workspace: str) -> Report:
+    """As an ordinary user: root's command is run again as one."""
+    from tre.stack.ordinary import ensure_ordinary
+
+    ensure_ordinary(["-m", "tre.cli.main", *sys.argv[1:]])
+    from tre.stack.verification import verify_workspace
+
+    path = f"/internal/workspaces/{part(workspace)}/verification"
+    facts = internal_call("GET", path)
+    with waiting() as said:
+        report = verify_workspace(settings, facts, said)
+    internal_call("POST", path, report.record())
+    return report
+
+
+def by_the_controller(workspace: str) -> Report:
+    """Asked for and waited for; it ends by itself, whatever becomes of who tries. Raises `Unavailable` with the reason
+    where there is no report.
+    """
+    from tre.workspaces.probes.report import Report
+
+    path = f"/internal/workspaces/{part(workspace)}/verifications"
+    told = internal_call("POST", path)
+    with waiting() as said:
+        while told["state"] in ("requested", "running"):
+            said(told["progress"] or "as soon as the controller takes it up")
+            time.sleep(LOOK_SECONDS)
+            told = internal_call("GET", f"{path}/{told['number']}")
+    if told["state"] != "done":
+        raise Unavailable(
+            f"The walls were not tried: {told['reason']}", hint="Ask again; the controller's log says more."
+        )
+    return Report.from_dict(told["report"])
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[Callable[[str], object]]:
+    """Something that turns, with words of what is done now. Whoever is no terminal hears of each step once."""
+    from rich.console import Console
+
+    console, heard = Console(stderr=True), ""
+
+    def said(how: str) -> None:
+        nonlocal heard
+        spinner.update(f"Trying every way out {how}")
+        if how != heard and not console.is_terminal:
+            click.echo(f"Trying every way out {how}", err=True)
+        heard = how
+
+    with console.status("Trying every way out") as spinner:
+        yield said
 
 
 def for_people(report: Report) -> None:

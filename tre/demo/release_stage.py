@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tre.demo.machine import Machine
 
 START_SECONDS = 20.0
+#: Commands of who is on the machine, which is here in a pod.
+ON_THE_MACHINE = ("admin", "verify")
 PAUSE_SECONDS = 0.5
 
 
@@ -47,7 +49,7 @@ class ReleaseStage(Stage):
 
     def _run(self, username: str, arguments: tuple[str, ...], stdin: str) -> subprocess.CompletedProcess[str]:
         """What is done on the machine itself is done in a pod of the control plane."""
-        if arguments[0] != "admin":
+        if arguments[0] not in ON_THE_MACHINE:
             return super()._run(username, arguments, stdin)
         return self._inside(("tre", *arguments, "--json"), stdin, "api")
 
@@ -74,7 +76,7 @@ class ReleaseStage(Stage):
 
     def _kubectl(self, *arguments: str, stdin: str = "", namespace: str = "") -> subprocess.CompletedProcess[str]:
         command = [*self.kubectl, "--namespace", namespace or self.namespace, *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=300, check=False)
 
     def answers(self) -> str:
         self.wait_until_people_can_come()

@@ -1,7 +1,8 @@
 """`python -m tre.stack.controller`: keeps the cluster as the database says, as long as it leads.
 
-Decides only what runs beside one another: projects converge, nodes are shown to confine, workspaces end with their
-preconditions, their pods and their leases. It alone has rights in the projects' namespaces, the hub's few excepted.
+Decides only what runs beside one another: projects converge, nodes are shown to confine, walls are tried for who asks,
+workspaces end with their preconditions, their pods and their leases. It alone has rights in the projects' namespaces,
+the hub's few excepted.
 """
 
 from __future__ import annotations
@@ -9,30 +10,41 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from tre.api.internal import token_maker
+from tre.api.internal import INTAKE_KEY, token_maker
 from tre.api.platform import Platform, build_platform
 from tre.errors import InvalidInput, TreError
 from tre.settings import Settings
 from tre.workspaces import service
 from tre.workspaces.controller import converge
 from tre.workspaces.kubernetes.absent import end_absent
+from tre.workspaces.kubernetes.aims import Surroundings
 from tre.workspaces.kubernetes.api import Api
+from tre.workspaces.kubernetes.canary import REACHED
 from tre.workspaces.kubernetes.carrying import Carriers
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.controller import Chore, keep
 from tre.workspaces.kubernetes.installation import cluster_of
 from tre.workspaces.kubernetes.proving import Prover
+from tre.workspaces.kubernetes.reach import reach
+from tre.workspaces.kubernetes.verification import Intake
+from tre.workspaces.kubernetes.verifier import Verifier
 from tre.workspaces.kubernetes.workspaces import PodRuntime
+from tre.workspaces.model import VERIFICATION_TIMEOUTS, VerificationState
 from tre.workspaces.orphans import reconcile
 from tre.workspaces.service import TOKEN_FILE
 
 #: The pod's own name, among several controllers.
 IDENTITY = "POD_NAME"
+#: As long as a verification takes at most.
+NOBODYS = VERIFICATION_TIMEOUTS[VerificationState.running]
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,15 @@ class PodTokens:
     def make(self, workspace_id: str, now: datetime, life: timedelta) -> str:
         return token_maker(self.platform)(workspace_id, now, life)
 
+    def to_be_tried(self, workspace_id: str, probe: str) -> Intake:
+        """For a pod of nobody: one that is sound and names nobody, one of the workspace that has expired."""
+        now = self.platform.db.clock()
+        return Intake(
+            nobodys_token=self.make(probe, now, NOBODYS),
+            expired_token=self.make(workspace_id, now - 2 * NOBODYS, NOBODYS),
+            public_key=self.platform.secrets.public_pem(INTAKE_KEY),
+        )
+
     def hand_over(self, workspace_id: str, token: str) -> None:
         with self.platform.db.read() as session:
             workspace = service.get(session, workspace_id)
@@ -54,6 +75,7 @@ class PodTokens:
 def chores(platform: Platform, cluster: Cluster, api: Api) -> tuple[Chore, ...]:
     db, leases, runtime = platform.db, platform.secrets, PodRuntime(api, cluster)
     tokens, prover = PodTokens(platform, runtime), Prover(db, cluster, api)
+    verifier = Verifier(db, api, cluster, lambda: servers(platform.settings), tokens.to_be_tried)
     carriers = Carriers(db, leases, api, cluster, platform.settings.data_server)
     return (
         Chore("control", lambda world: converge(db, leases, [runtime], tokens), 2.0),
@@ -61,7 +83,32 @@ def chores(platform: Platform, cluster: Cluster, api: Api) -> tuple[Chore, ...]:
         Chore("orphans", lambda world: reconcile(db, leases), 60.0),
         Chore("prove", lambda world: prover.prove(), 5.0),
         Chore("carry", lambda world: carriers.carry(), 2.0),
+        Chore("verify", lambda world: verifier.verify(), 2.0),
     )
+
+
+def servers(settings: Settings) -> Surroundings:
+    """The platform's own servers, as this process reaches them; where people sign in, a place outside."""
+    state = _targets(settings.state_server.host, settings.state_server.port)
+    openbao = settings.openbao
+    secrets = [] if isinstance(openbao, Path) else _targets_of(openbao.url)
+    own = [target for target in (*state, *secrets) if reach(target) in REACHED]
+    provider = settings.identity_provider
+    return Surroundings({"servers": own, "outside": _targets_of(provider.issuer) if provider else []}, frozenset(own))
+
+
+def _targets_of(url: str) -> list[str]:
+    parts = urlsplit(url)
+    return _targets(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+
+
+def _targets(host: str, port: int) -> list[str]:
+    """Numbers for the name, since pods in projects get none; a name that nobody knows has none."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({f"tcp://{place[0]}:{port}" for *_, place in found})
 
 
 def own_name() -> str:

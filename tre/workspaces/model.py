@@ -7,7 +7,8 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Float, ForeignKey, Index, Integer, Text
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Float, ForeignKey, Identity, Index, Integer, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tre.store import Base
@@ -101,6 +102,56 @@ class NodeProof(Base):
     proven: Mapped[bool]
     reason: Mapped[str] = mapped_column(Text)
     shown_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class VerificationState(StrEnum):
+    """How far an attempt at the walls of a workspace's project is, on a cluster."""
+
+    requested = "requested"
+    running = "running"
+    done = "done"
+    failed = "failed"
+
+
+VERIFICATION_TRANSITIONS: dict[VerificationState, frozenset[VerificationState]] = {
+    VerificationState.requested: frozenset({VerificationState.running, VerificationState.failed}),
+    VerificationState.running: frozenset({VerificationState.done, VerificationState.failed}),
+    VerificationState.done: frozenset(),
+    VerificationState.failed: frozenset(),
+}
+VERIFICATION_TIMEOUTS = {
+    VerificationState.requested: timedelta(minutes=10),
+    VerificationState.running: timedelta(minutes=15),
+}
+
+
+class Verification(Base):
+    """Somebody asked that the walls of a workspace's project be tried: the row is the queue, and keeps the report.
+    `probe` names the one pod that tries, among the workspaces of the project, and `pod_uid` is the API server's word
+    for it; `progress` is for who waits.
+    """
+
+    __tablename__ = "verification"
+    __table_args__ = (
+        # One at a time for each workspace, whoever asks.
+        Index(
+            "uq_verification_live",
+            "workspace_id",
+            unique=True,
+            postgresql_where="state IN ('requested', 'running')",
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    workspace_id: Mapped[str] = mapped_column(ForeignKey("workspace.id"))
+    state: Mapped[str] = mapped_column(Text, index=True)
+    state_since: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str] = mapped_column(Text, default="")
+    attempts: Mapped[int] = mapped_column(default=0)
+    probe: Mapped[str] = mapped_column(Text, default="")
+    pod_uid: Mapped[str] = mapped_column(Text, default="")
+    progress: Mapped[str] = mapped_column(Text, default="")
+    report: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,8 @@ def test_what_the_controller_and_the_hub_may_not_even_ask(installation: Installa
         (controller, "get", "secrets"),
         (controller, "list", "secrets"),
         (controller, "create", "pods", "--subresource=exec"),
+        (controller, "get", "pods", "--subresource=log"),
+        (controller, "create", "services"),
         (controller, "create", "clusterrolebindings"),
         (controller, "impersonate", "users"),
         (controller, "get", "nodes", "--subresource=proxy"),
@@ -150,7 +152,9 @@ def test_the_controller_does_all_that_it_must_with_these_rights(
     assert converge(api, installation, replace(wish, open=False)) == {"changed": ["ResourceQuota/project"]}
     assert converge(api, installation, replace(wish, open=False, over=True)) == {"deleted": [f"Namespace/{space}"]}
     # Canaries: which nodes there are, where the API server is, a namespace with its policies, and it is emptied.
-    api.ask("GET", "/api/v1/nodes", {})
+    # Verifications: which services there are.
+    for kind in ("nodes", "services"):
+        api.ask("GET", f"/api/v1/{kind}", {})
     assert api.ask("GET", "/api/v1/namespaces/default/services/kubernetes", {})["spec"]["clusterIP"]
     api.apply(NAMESPACE, canary.namespace(installation.cluster))
     for policy in canary.policies(installation.cluster):

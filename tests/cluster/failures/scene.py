@@ -56,6 +56,11 @@ class Scene:
         found: dict[str, Any] = json.loads(shown)
         return found
 
+    def names(self) -> list[str]:
+        """Of the pods in the project's namespace."""
+        listed = self.release.kubectl("--namespace", self.space, "get", "pods", "--output=name").split()
+        return [name.removeprefix("pod/") for name in listed]
+
     def pods(self, part: str) -> list[str]:
         """Of one part of ours, those that are not ending."""
         listed = json.loads(self.release.space("get", "pods", f"--selector={COMPONENT}={part}", "--output=json"))

@@ -4,11 +4,15 @@ it is for, and nothing is lost.
 
 from __future__ import annotations
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.cluster.chart.researcher import NAME
 from tre.demo.browser import Browser
 from tre.outputs.steps import LEASE
+from tre.workspaces.kubernetes.names import workspace_of
 
 from .scene import Scene, within
 
@@ -99,3 +103,18 @@ def test_of_two_controllers_the_other_leads(scene: Scene) -> None:
     assert within(10, lambda: scene.release.kubectl("get", *policy, "--output=name"))
     scene.nothing_is_lost()
     assert scene.leader() in scene.pods("controller")
+
+
+def test_a_verification_whose_controller_is_killed_comes_to_its_end_by_the_other(scene: Scene) -> None:
+    """Nothing of the attempt that was broken off stays, nor of the one that was not."""
+    asked = ("exec", "deployment/tre-api", "--", "tre", "verify", scene.workspace, "--json")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(scene.release.space, *asked)
+        probes = within(60, lambda: [name for name in scene.names() if "probe" in name])
+        leader = scene.leader()
+        scene.kill(leader)
+        report = json.loads(answer.result(timeout=300))
+    assert report["ok"], [probe for probe in report["probes"] if probe["verdict"] != "refused"]
+    assert not set(probes) & {workspace_of(probe["workspace_id"]) for probe in report["probes"]}
+    assert within(30, scene.names, lambda names: len(names) == 1) == [scene.pod()["metadata"]["name"]]
+    scene.nothing_is_lost()

@@ -206,6 +206,32 @@ def test_pods_of_workspaces_that_may_not_run_end():
     assert ended(live=frozenset({"one", "two"}), open=False) == ["workspace-one", "workspace-two", "workspace-"]
 
 
+def test_a_pod_is_of_the_workspace_whose_name_it_has_whatever_its_labels_say():
+    """The hub makes pods here, with labels as it likes: one workspace, one pod."""
+    objects = whole()
+    objects[POD, "workspace-one"] = pod("one")
+    objects[POD, "workspace-two"] = pod("one", name="workspace-two")
+    objects[POD, "kept"] = pod("one", name="kept", annotations={"tre.example/digest": "x"})
+    todo = judged(objects, replace(WISH, live=frozenset({"one"})))
+    assert [key[1] for key, _ in todo.end] == ["workspace-two", "kept"]
+
+
+def test_of_those_who_try_the_walls_exactly_one_pod_lives():
+    """Not another of the same labels, and none that came into its place."""
+    objects = whole()
+    objects[POD, "workspace-probe-1"] = pod("probe-1", uid="true")
+    objects[POD, "workspace-probe-2"] = pod("probe-1", name="workspace-probe-2", uid="other")
+
+    def ended(*guests: tuple[str, str], **changes: Any) -> list[str]:
+        return [key[1] for key, _ in judged(objects, replace(WISH, guests=frozenset(guests), **changes)).end]
+
+    assert ended(("probe-1", "true")) == ended(("probe-1", "")) == ["workspace-probe-2"]
+    assert ended(("probe-1", "another")) == ended() == ["workspace-probe-1", "workspace-probe-2"]
+    assert ended(("probe-1", "true"), open=False) == ["workspace-probe-1", "workspace-probe-2"]
+    # A guest is no workspace: both must be right for the one, and the other asks for a name alone.
+    assert ended(("probe-1", "true"), live=frozenset({"probe-2"})) == []
+
+
 def test_an_older_state_does_not_replace_a_later_one_and_another_uid_is_another_object():
     world = World(None, CONTROL)  # type: ignore[arg-type]
     shown = whole()[DENY]

@@ -20,6 +20,8 @@ from tre.workspaces.kubernetes.namespace import POD_SECURITY, Object
 PORT = 8080
 FREE, CONFINED = "canary-free", "canary-confined"
 ROUND = "tre.example/round"
+#: In place of a round: pods that only ask, for a verification, what answers at all.
+VERIFICATION = "verification"
 KUBELET = 10250
 #: Something came back.
 REACHED = frozenset({"open", "refused"})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tre.errors import Conflict
 from tre.workspaces.kubernetes.content import CLAIM, NAMESPACE, PARTS, POD, ROLE_BINDING
 from tre.workspaces.kubernetes.desired import Key, Wanted, Wish
-from tre.workspaces.kubernetes.names import dns_label
+from tre.workspaces.kubernetes.names import workspace_of
 from tre.workspaces.kubernetes.namespace import HUB
 from tre.workspaces.kubernetes.world import Seen, Space
 
@@ -67,7 +67,7 @@ def compare(wish: Wish, name: str, wanted: Mapping[Key, Wanted], seen: Space) ->
         change=tuple(sorted(found.change, key=_order)),
         repair=tuple(sorted(found.repair, key=_order)),
         remove=_surplus(wanted, seen, wish.slug),
-        end=pods_to_end(seen, wish.live if wish.open else frozenset()),
+        end=pods_to_end(seen, wish.live, wish.guests) if wish.open else pods_to_end(seen),
     )
 
 
@@ -96,11 +96,20 @@ def _surplus(wanted: Mapping[Key, Wanted], seen: Space, slug: str) -> tuple[tupl
     )
 
 
-def pods_to_end(seen: Space, live: frozenset[str]) -> tuple[tuple[Key, Seen], ...]:
-    """Pods of no workspace that may run."""
-    names = {dns_label(workspace_id) for workspace_id in live}
+def pods_to_end(
+    seen: Space, live: frozenset[str] = frozenset(), guests: frozenset[tuple[str, str]] = frozenset()
+) -> tuple[tuple[Key, Seen], ...]:
+    """Pods of no workspace that may run, and of no guest. Their own names say whose they are, of which there is one
+    each: labels are what whoever makes them likes.
+    """
+    uids = {workspace_of(guest): uid for guest, uid in guests}
+    names = {workspace_of(workspace_id) for workspace_id in live} | uids.keys()
+
+    def lives(name: str, have: Seen) -> bool:
+        return name in names and uids.get(name, "") in ("", have.uid)
+
     return tuple(
-        (key, have) for key, have in seen.items() if key[0] is POD and not have.deleting and have.workspace not in names
+        (key, have) for key, have in seen.items() if key[0] is POD and not have.deleting and not lives(key[1], have)
     )
 
 

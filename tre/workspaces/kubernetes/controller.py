@@ -115,7 +115,7 @@ class Controller:
         """Namespaces of ours whose project the database does not know: their pods end, and nothing of them is lost."""
         found = []
         for slug, name in our_namespaces(spaces).items():
-            if slug not in slugs and (pods := pods_to_end(spaces[name], frozenset())):
+            if slug not in slugs and (pods := pods_to_end(spaces[name])):
                 wish = Wish(slug, open=False, over=False, people=0, homes=(), limits=Limits())
                 found.append((wish, name, Todo(end=pods)))
         return found

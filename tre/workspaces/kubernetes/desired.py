@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from tre.data import carrying
 from tre.people.model import Person
 from tre.projects.model import Member, Project, ProjectState
-from tre.workspaces import policy
+from tre.workspaces import policy, verifications
 from tre.workspaces.kubernetes import namespace, network
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.content import BY_NAME, Kind, digest, size, stamped
@@ -34,7 +34,7 @@ WITH_NAMESPACE = (ProjectState.approved, ProjectState.suspended, ProjectState.cl
 class Wish:
     """What the database says of one project. `people` are in the team now, `homes` everybody who ever was: a home
     outlives membership. `open` where workspaces may run, `over` where nothing of it is kept any longer; `live` are the
-    ids of its workspaces.
+    ids of its workspaces, `guests` (id, uid of the pod where it is known) of those who try its walls.
     """
 
     slug: str
@@ -44,6 +44,7 @@ class Wish:
     homes: tuple[str, ...]
     limits: Limits
     live: frozenset[str] = frozenset()
+    guests: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def wishes(session: Session, now: datetime, retention: timedelta) -> list[Wish]:
         .order_by(Project.slug)
     ).all()
     present, ever = _members(session)
-    limits, live = _limits(session), _live(session)
+    limits, live, guests = _limits(session), _live(session), verifications.guests(session)
     platform = vars(policy.limits_of(policy.policy_of(session, "")))
     return [
         Wish(
@@ -108,6 +109,7 @@ def wishes(session: Session, now: datetime, retention: timedelta) -> list[Wish]:
             homes=tuple(ever[row.id]),
             limits=Limits(**platform | limits[row.slug]),
             live=frozenset(live[row.slug]),
+            guests=frozenset((guest.probe, guest.uid) for guest in guests if guest.project == row.slug),
         )
         for row in rows
     ]

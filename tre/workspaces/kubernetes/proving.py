@@ -126,7 +126,7 @@ class _Trial:
             name = f"{component.removeprefix('canary-')}-{node.mark}-{turn}"
             self.api.create(POD, canary.trier(self.cluster, name, component, turn, node, tried))
         seen = [
-            told(self._wait(f"{kind}-{node.mark}-{turn}", lambda pod: _over(pod) is not None))
+            told(self._wait(f"{kind}-{node.mark}-{turn}", lambda pod: over(pod) is not None))
             for kind in ("free", "confined")
         ]
         return canary.judge(tried, seen[0], seen[1])
@@ -150,8 +150,11 @@ class _Trial:
         return wait_for(self.api, canary_of(self.cluster.control_namespace), name, good)
 
     def clear(self) -> None:
-        """All pods of the canary's namespace, also those of a round that was broken off."""
-        self.api.ask("DELETE", POD.path(canary_of(self.cluster.control_namespace)), {}, {"gracePeriodSeconds": 0})
+        """All pods of the canary's namespace, also those of a round that was broken off; not those of a verification,
+        which may go on beside it.
+        """
+        space, chosen = canary_of(self.cluster.control_namespace), f"{canary.ROUND}!={canary.VERIFICATION}"
+        self.api.ask("DELETE", POD.path(space), {"labelSelector": chosen}, {"gracePeriodSeconds": 0})
 
 
 def _is_due(proof: NodeProof | None, node: Node, now: datetime) -> bool:
@@ -172,12 +175,12 @@ def _condition(found: Object, kind: str) -> bool:
 
 
 def _ready(pod: Object) -> bool:
-    if _over(pod) is not None:
+    if over(pod) is not None:
         raise Unavailable("A pod of the canary ended at once; its image has no usable Python.")
     return _condition(pod, "Ready")
 
 
-def _over(pod: Object) -> Object | None:
+def over(pod: Object) -> Object | None:
     for each in (pod.get("status") or {}).get("containerStatuses") or []:
         if found := (each.get("state") or {}).get("terminated"):
             over: Object = found
@@ -189,7 +192,7 @@ def wait_for(
     api: Api,
     space: str,
     name: str,
-    good: Callable[[Object], bool] = lambda pod: _over(pod) is not None,
+    good: Callable[[Object], bool] = lambda pod: over(pod) is not None,
     seconds: float = WAIT_SECONDS,
 ) -> Object:
     """The pod when it has come so far; without more words, when it has ended. Raises `Unavailable` after a while."""
@@ -205,7 +208,7 @@ def wait_for(
 
 def told(pod: Object) -> dict[str, str]:
     try:
-        found = json.loads((_over(pod) or {}).get("message", ""))
+        found = json.loads((over(pod) or {}).get("message", ""))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

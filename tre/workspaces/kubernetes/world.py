@@ -16,7 +16,7 @@ from tre.errors import TreError
 from tre.workspaces.kubernetes.api import Api, Expired
 from tre.workspaces.kubernetes.content import NAMESPACE, PARTS, POD, Kind, digest, size, stamp
 from tre.workspaces.kubernetes.life import ended
-from tre.workspaces.kubernetes.names import COMPONENT, INSTALLATION, PREFIX, PROJECT, WORKSPACE, selector
+from tre.workspaces.kubernetes.names import COMPONENT, INSTALLATION, PREFIX, PROJECT, selector
 from tre.workspaces.kubernetes.namespace import Object
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ PAUSE = 1.0
 @dataclass(frozen=True, slots=True)
 class Seen:
     """An object as it was last seen. `digest` is of its content now, `stamp` of what we last asked for; `project` is
-    set only where the object says that it is ours. `workspace` is a pod's label, `over`
-    says that it has ended, `why` is the reason, in words, also where it is only to end.
+    set only where the object says that it is ours; `over` says that a pod has ended, `why` is the reason, in words,
+    also where it is only to end.
     """
 
     uid: str
@@ -40,7 +40,6 @@ class Seen:
     size: int = 0
     project: str = ""
     deleting: bool = False
-    workspace: str = ""
     over: bool = False
     why: str = ""
 
@@ -170,13 +169,12 @@ class World:
         return Seen(
             uid=metadata["uid"],
             version=int(metadata["resourceVersion"]),
-            # A pod is judged by its workspace, never by its content.
+            # A pod is judged by its name, never by its content or its labels.
             digest="" if pod else digest(kind, found),
             stamp=stamp(found),
             size=size(kind, found),
             project=labels.get(PROJECT, "") if ours else "",
             deleting="deletionTimestamp" in metadata,
-            workspace=labels.get(WORKSPACE, "") if pod else "",
             over=pod and (found.get("status") or {}).get("phase") in ("Succeeded", "Failed"),
             why=ended(found) if pod else "",
         )

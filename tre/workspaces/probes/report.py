@@ -83,6 +83,25 @@ class Report:
         """Whether everything was tried and refused."""
         return bool(self.results) and all(result.verdict == "refused" for result in self.results)
 
+    def named(self, verdict: Verdict) -> list[str]:
+        """Names of attempts with that verdict, each once."""
+        return sorted({result.name for result in self.results if result.verdict == verdict})
+
+    def record(self) -> dict[str, Any]:
+        """What the audit record keeps of it."""
+        return {
+            "ok": self.ok,
+            "left_out": list(self.left_out),
+            "refused": len(self.named("refused")),
+            "reached": self.named("reached"),
+            "could_not_run": self.named("could_not_run"),
+        }
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Report:
+        """From what `to_dict` gave."""
+        return cls(tuple(Result(**each) for each in found["probes"]), tuple(found["left_out"]))
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {"ok": self.ok, "left_out": list(self.left_out), "probes": [asdict(result) for result in self.results]}

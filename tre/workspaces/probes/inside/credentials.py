@@ -8,35 +8,47 @@ import hashlib
 import hmac
 import http.client
 import json
+import os
 import socket
 from typing import Any
+from urllib.parse import urlsplit
 
 from tre.workspaces.probes.inside.attempt import Given, attempt
 
 INTAKE, DATABASE = "intake tokens", "database roles"
 REFUSED = (401, 403)
+#: On a cluster the intake is at an address, and whoever tries is of no workspace: a sound token finds nothing there.
+ADDRESS = os.environ.get("TRE_INTAKE", "")
+SOUND = 404 if ADDRESS else 200
+
+
+def _connection() -> http.client.HTTPConnection:
+    if ADDRESS:
+        url = urlsplit(ADDRESS)
+        return http.client.HTTPConnection(url.hostname or "", url.port, timeout=5)
+    connection = http.client.HTTPConnection("intake")
+    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.sock.settimeout(5)
+    connection.sock.connect("/run/tre/intake.sock")
+    return connection
 
 
 def _status(token: str | None) -> int:
     """The intake's answer to the cheapest request with this token. Its silence is no refusal."""
-    connection = http.client.HTTPConnection("intake")
-    connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.sock.settimeout(5)
     try:
-        connection.sock.connect("/run/tre/intake.sock")
-        connection.request("GET", "/requests", headers={"Authorization": f"Bearer {token}"} if token else {})
-        return connection.getresponse().status
-    except OSError as error:
+        with contextlib.closing(_connection()) as connection:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            connection.request("GET", "/requests", headers=headers)
+            return connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
         raise RuntimeError(f"the intake does not answer ({type(error).__name__})") from error
-    finally:
-        connection.close()
 
 
 def _own_token() -> str:
-    """This workspace's token, which must be good: else no refusal of another would prove anything."""
+    """The token in this place, which must be good: else no refusal of another would prove anything."""
     with open("/run/tre/intake.token") as stream:
         token = stream.read().strip()
-    if (status := _status(token)) != 200:
+    if (status := _status(token)) != SOUND:
         raise RuntimeError(f"its own token is answered with {status}")
     return token
 
@@ -46,7 +58,7 @@ def _with_token(token: str | None) -> str | None:
     status = _status(token)
     if status in REFUSED:
         return None
-    if status == 200:
+    if status in (200, SOUND):
         return "the intake answered"
     raise RuntimeError(f"the intake answered with {status}")
 

@@ -31,6 +31,7 @@ AIMS = {
     "neighbour": "reach the server of a workspace of the same project past the guard",
     "stranger": "reach the server of another project's workspace",
     "guard": "reach the guard from behind",
+    "servers": "reach the servers of the platform itself",
 }
 
 
@@ -93,9 +94,9 @@ def pod_dns_tunnel(given: Given) -> str | None:
     return None
 
 
-@attempt(POD, "find a service account's token")
+@attempt(POD, "find a service account's token, or anything else where secrets are mounted")
 def pod_service_account(given: Given) -> str | None:
-    for folder in ("/var/run/secrets/kubernetes.io", "/var/run/secrets/tre", "/run/secrets/kubernetes.io"):
+    for folder in ("/var/run/secrets", "/run/secrets"):
         if found := [str(path) for path in Path(folder).rglob("*") if path.is_file()]:
             return f"{found[0]} is there"
     return None

@@ -1,0 +1,84 @@
+"""Tries the walls of the workspaces that somebody asked about, one after another, as long as this controller leads.
+
+Decides what becomes of each: a report, or the reason why there is none; what was broken off is cleaned up and tried
+again. Converging goes on beside it, and knows the one pod that may live meanwhile (`verifications.guests`). Leaves the
+states to `tre.workspaces.verifications`, pods and attempts to `verification`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tre.errors import Conflict, NotFound, TreError
+from tre.store import Database
+from tre.workspaces import verifications
+from tre.workspaces.kubernetes.aims import Surroundings
+from tre.workspaces.kubernetes.api import Api
+from tre.workspaces.kubernetes.cluster import Cluster
+from tre.workspaces.kubernetes.content import POD
+from tre.workspaces.kubernetes.names import namespace_of, workspace_of
+from tre.workspaces.kubernetes.verification import Intake, Trial, verify
+from tre.workspaces.verifications import Task
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """`around` and `intake` say what only the caller knows: of the platform's servers, and (of a workspace, and of who
+    tries) tokens.
+    """
+
+    db: Database
+    api: Api
+    cluster: Cluster
+    around: Callable[[], Surroundings]
+    intake: Callable[[str, str], Intake | None]
+
+    def verify(self) -> int:
+        """One look; returns how many verifications came to a report."""
+        task = verifications.take(self.db)
+        return 0 if task is None else self._tried(task)
+
+    def _tried(self, task: Task) -> bool:
+        try:
+            if task.former:
+                self._end(task.project, task.former)
+            report = verify(self.cluster, self.api, self._trial(task))
+            verifications.done(self.db, task, report)
+        except TreError as error:
+            self._fail(task, error.message)
+            return False
+        except Exception as error:
+            log.error("verification %s: %s", task.number, type(error).__name__, exc_info=True)
+            self._fail(task, f"An unexpected error ({type(error).__name__}); the controller's log says more.")
+            return False
+        return True
+
+    def _trial(self, task: Task) -> Trial:
+        return Trial(
+            task.project,
+            task.probe,
+            self.around(),
+            self.intake(task.workspace_id, task.probe),
+            lambda how: verifications.says(self.db, task, how),
+            lambda uid: verifications.shows(self.db, task, uid),
+        )
+
+    def _fail(self, task: Task, reason: str) -> None:
+        log.warning("verification %s: %s", task.number, reason)
+        try:
+            verifications.fail(self.db, task, reason)
+        except Conflict:
+            # In other hands, or given up: whoever has it says what becomes of it.
+            log.warning("verification %s is no longer ours", task.number)
+
+    def _end(self, project: str, probe: str) -> None:
+        space, name = namespace_of(self.cluster.control_namespace, project), workspace_of(probe)
+        try:
+            pod = self.api.ask("GET", POD.path(space, name), {})
+        except NotFound:
+            return
+        self.api.delete(POD, space, name, uid=pod["metadata"]["uid"])
