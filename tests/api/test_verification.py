@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tests.api.conftest import Api
 from tre.api.auth import Client
@@ -31,10 +30,10 @@ def test_alone_it_is_told_of_a_stranger_whose_token_opens_nothing(api: Api) -> N
     found = facts(api, workspace_id)
     assert found["neighbour"] is None
     stranger = found["stranger"]
-    key, now = load_pem_public_key(found["public_key"].encode()), api.platform.db.clock()
-    tokens.verify(stranger["token"], key, workspace_id=stranger["workspace_id"], now=now)  # type: ignore[arg-type]
+    keys, now = tokens.load_public_keys(found["public_key"].encode()), api.platform.db.clock()
+    tokens.verify(stranger["token"], keys, workspace_id=stranger["workspace_id"], now=now)
     with pytest.raises(Unauthenticated):
-        tokens.verify(stranger["token"], key, workspace_id=workspace_id, now=now)  # type: ignore[arg-type]
+        tokens.verify(stranger["token"], keys, workspace_id=workspace_id, now=now)
     asked = f"/workspaces/{stranger['workspace_id']}/requests"
     assert api.inside(Client.intake, "GET", asked).status_code == 404
 
@@ -42,11 +41,11 @@ def test_alone_it_is_told_of_a_stranger_whose_token_opens_nothing(api: Api) -> N
 def test_its_own_token_has_expired_and_no_secret_is_told(api: Api) -> None:
     workspace_id = api.desk.running()
     found = facts(api, workspace_id)
-    key, now = load_pem_public_key(found["public_key"].encode()), api.platform.db.clock()
+    keys, now = tokens.load_public_keys(found["public_key"].encode()), api.platform.db.clock()
     token = found["workspace"]["expired_token"]
-    tokens.verify(token, key, workspace_id=workspace_id, now=now - timedelta(minutes=90))  # type: ignore[arg-type]
+    tokens.verify(token, keys, workspace_id=workspace_id, now=now - timedelta(minutes=90))
     with pytest.raises(Unauthenticated):
-        tokens.verify(token, key, workspace_id=workspace_id, now=now)  # type: ignore[arg-type]
+        tokens.verify(token, keys, workspace_id=workspace_id, now=now)
     assert found["workspace"]["database"] is True
     assert "a secret of the lease" not in str(found)
 

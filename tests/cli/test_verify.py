@@ -19,7 +19,7 @@ from tre.cli import verify
 from tre.credentials import Secrets
 from tre.credentials.files import write_secret
 from tre.errors import TreError
-from tre.outputs.content import ContentStore
+from tre.outputs.content.folder import in_folder
 from tre.settings import Settings
 from tre.settings.cluster import load
 from tre.stack.ports import free_ports
@@ -73,7 +73,7 @@ def pod(
     for name, value in found.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(verify, "LOOK_SECONDS", 0.05)
-    platform = Platform(found, desk.people.db, secrets, ContentStore(tmp_path / "content"))
+    platform = Platform(found, desk.people.db, secrets, in_folder(tmp_path / "content"))
     server = uvicorn.Server(uvicorn.Config(internal_app(platform), port=port, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()

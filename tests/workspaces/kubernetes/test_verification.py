@@ -21,7 +21,7 @@ from tests.workspaces.kubernetes.house import EVERYTHING, check_schema, cluster
 from tre.door.intake import Counter, Intake
 from tre.door.tokens import IntakeClaims, make, named
 from tre.errors import NotFound
-from tre.outputs.content import ContentStore
+from tre.outputs.content.spool import Spool
 from tre.stack.ports import free_ports
 from tre.workspaces.kubernetes import verification
 from tre.workspaces.kubernetes.pod import workspace_pod
@@ -72,6 +72,9 @@ def test_nothing_of_anybody_is_in_its_arguments_or_its_name():
 class Records:
     """The control plane: it knows the workspace w1, and nobody else."""
 
+    async def intake_key(self) -> str:
+        return PEM.decode()
+
     async def requests(self, workspace: str, request: str = "") -> dict[str, Any]:
         if workspace != "w1":
             raise NotFound("There is no such workspace.")
@@ -81,15 +84,14 @@ class Records:
 class Believing(Counter):
     """A missing wall: what a token says is believed."""
 
-    def _who(self, request: Any) -> IntakeClaims:
+    async def _who(self, request: Any) -> IntakeClaims:
         return IntakeClaims(named(request.headers.get("Authorization", "").removeprefix("Bearer ")), "", 0)
 
 
 @pytest.fixture(params=[False, True])
 def intake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, bool]]:
     """Its address, and whether it believes everybody."""
-    (tmp_path / "key.pem").write_bytes(PEM)
-    own = Intake(tmp_path / "none", tmp_path / "key.pem", ContentStore(tmp_path / "content"), Records())  # type: ignore[arg-type]
+    own = Intake(tmp_path / "none", Spool(tmp_path / "arriving"), Records())  # type: ignore[arg-type]
     port, loop, ready = free_ports(1), asyncio.new_event_loop(), threading.Event()
 
     async def open_it() -> None:
