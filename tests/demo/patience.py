@@ -122,4 +122,12 @@ def twice(step: Callable[[], str], told: list[str]) -> str:
         return step()
     except (Unexpected, psycopg.OperationalError) as broken:
         told.append(f"once more: {str(broken)[:300]}")
-        return step()
+    until = time.monotonic() + SECONDS
+    while True:
+        try:
+            return step()
+        except psycopg.OperationalError:
+            # A custodian's own tool, which nobody told how long the server needs.
+            if time.monotonic() > until:
+                raise
+            time.sleep(PAUSE)

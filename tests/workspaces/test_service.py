@@ -229,10 +229,25 @@ def test_who_stops_what(desk: Desk):
     assert desk.state(workspace_id) == "running"
     stopped = service.stop(people.db, desk.leases, people.admin, workspace_id, "Enough.\0")
     assert (stopped.state, desk.leases.live) == ("stopping", {})
+    service.end(people.db, desk.leases, workspace_id, WorkspaceState.stopped, "")
     with pytest.raises(Conflict):
         service.stop(people.db, desk.leases, desk.bob, workspace_id, "Again.")
     with pytest.raises(NotFound):
         service.stop(people.db, desk.leases, desk.bob, "0" * 16, "None.")
+
+
+def test_a_stop_that_broke_off_is_asked_for_again(desk: Desk):
+    """The secrets server was away: the login is revoked by the second try, which changes nothing else."""
+    people, workspace_id = desk.people, desk.running()
+    desk.leases.down = True
+    with pytest.raises(Unavailable):
+        service.stop(people.db, desk.leases, desk.bob, workspace_id, "Done.")
+    assert desk.state(workspace_id) == "stopping"
+    assert desk.leases.live
+    desk.leases.down, events = False, len(desk.events())
+    again = service.stop(people.db, desk.leases, desk.bob, workspace_id, "Again.")
+    assert (again.state, again.reason, desk.leases.live) == ("stopping", "Done.", {})
+    assert [event["action"] for event in desk.events()[events:]] == ["credential.revoke"]
 
 
 def test_who_sees_what(desk: Desk):

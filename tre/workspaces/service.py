@@ -246,13 +246,18 @@ def _mark_running(db: Database, workspace_id: str, route: str | None) -> None:
 
 
 def stop(db: Database, leases: Leases, actor: Actor, workspace_id: str, reason: str) -> Workspace:
-    """Marks it stopping and revokes its credential at once; the controller and the Hub end the sandbox."""
+    """Marks it stopping and revokes its credential at once; the controller and the Hub end the sandbox. Asked again,
+    where the secrets server did not answer the first time, it revokes again.
+    """
     with use_case(db, actor, ACTION[WorkspaceState.stopping], f"workspace:{workspace_id}") as case:
         workspace = get(case.session, workspace_id, lock=True)
         rules.check_stop(actor, workspace)
-        rules.check_transition(workspace, WorkspaceState.stopping)
-        workspace.state, workspace.state_since, workspace.reason = WorkspaceState.stopping, case.now, plain(reason)
-        case.note(reason=reason)
+        if workspace.state == WorkspaceState.stopping:
+            case.nothing_changed()
+        else:
+            rules.check_transition(workspace, WorkspaceState.stopping)
+            workspace.state, workspace.state_since, workspace.reason = WorkspaceState.stopping, case.now, plain(reason)
+            case.note(reason=reason)
     revoke(db, leases, workspace_id)
     return workspace
 
