@@ -34,8 +34,8 @@ from tre.workspaces.plan import LaunchPlan
 
 LOOK_SECONDS = 0.5
 END_SECONDS = 20
-#: Our words are told before the Hub loses its patience.
-BEFORE_THE_HUB = 10
+#: Our words are told before the Hub loses its patience, also where what was begun cannot be ended at once.
+BEFORE_THE_HUB = END_SECONDS + 10
 
 #: The quota counts a pod anew each time that it is asked for, also where the first answer was only late: a busy API
 #: server has more time than KubeSpawner's three seconds, or a project with room would seem full.

@@ -87,8 +87,8 @@ class Machine:
         nft = [*network.within(self.process("kubelet")), "nft"]
         servers, ports = f"{network.API_SERVICE}, {network.NODE_ADDRESS}", f"443, {network.API_PORT}"
         rule = f"ip saddr {address} ip daddr {{ {servers} }} tcp dport {{ {ports} }} drop"
-        chain = f"chain cut {{ type filter hook prerouting priority -310; {rule}; }}"
-        subprocess.run([*nft, "--file", "-"], input=f"table ip {CUT} {{ {chain} }}", text=True, check=True)
+        chain = f"chain cut {{\ntype filter hook prerouting priority -310\n{rule}\n}}"
+        subprocess.run([*nft, "--file", "-"], input=f"table ip {CUT} {{\n{chain}\n}}\n", text=True, check=True)
         try:
             yield
         finally:

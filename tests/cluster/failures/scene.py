@@ -107,7 +107,9 @@ class Scene:
 
     @contextlib.contextmanager
     def parts_elsewhere(self) -> Iterator[None]:
-        """Our own parts stay within reach though their node is not ready, as if they were on others."""
+        """Our own parts, and the cluster's DNS, stay within reach though their node is not ready, as if they were on
+        others.
+        """
         self._keep_unready(True)
         try:
             yield
@@ -118,6 +120,7 @@ class Scene:
         patch = json.dumps({"spec": {"publishNotReadyAddresses": kept}})
         for service in self.release.space("get", "services", "--output=name").split():
             self.release.space("patch", service, f"--patch={patch}")
+        self.release.kubectl("--namespace=kube-system", "patch", "service/kube-dns", f"--patch={patch}")
 
     def login(self) -> str:
         """The workspace's own, as it could be carried away: for `login_works`."""

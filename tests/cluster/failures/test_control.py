@@ -31,7 +31,7 @@ def test_the_api_server_is_killed(scene: Scene, machine: Machine) -> None:
 def test_the_api_server_does_not_answer_for_a_while(scene: Scene, newcomer: Researcher, machine: Machine) -> None:
     """Longer than a Lease. Nobody can see or make a pod: what runs goes on, what would start is refused in words."""
     with machine.stopped("kube-apiserver"):
-        scene.refused(newcomer, "cluster", 120)
+        scene.refused(newcomer, "cluster", 150)
         assert scene.researcher.says("print(x)") == "41"
         assert scene.researcher.rows() == "60 60"
     within(60, lambda: scene.release.kubectl("get", "--raw=/readyz"))

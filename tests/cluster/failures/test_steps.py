@@ -111,7 +111,7 @@ class Request:
     def vote_of(self, checker: str) -> Callable[[], None]:
         def vote() -> None:
             before = self.reviews()
-            tried(lambda: self.stage.login(checker), lambda: True)
+            within(120, partial(self.stage.login, checker), lambda _: True)
             for position in ("1", "2"):
                 within(120, partial(self.stage.tre, checker, "request", "view", self.number, position))
             tried(
