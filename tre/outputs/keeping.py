@@ -52,7 +52,6 @@ def wanted(session: Session, digests: Collection[str]) -> set[str]:
 
 def collect_orphans(db: Database, store: ContentStore, *, grace_seconds: float = GRACE_SECONDS) -> int:
     """Removes orphans older than the grace, some at a time; how many. Writes one event if there were any."""
-    store.spool.sweep(grace_seconds)
     seeming = list(islice(_orphans(db, store, grace_seconds), MOST))
     if not seeming:
         return 0

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tre.credentials.files import read_secret
-from tre.errors import Unavailable
-from tre.outputs.content.bucket_errors import code_of, is_missing, is_not_offered, is_silent, translated, unavailable
+from tre.outputs.content.bucket_errors import Silent, code_of, is_missing, is_not_offered, silent, translated
 from tre.outputs.content.model import CHUNK, DIGEST, Lying, missing
 from tre.outputs.content.spool import Spool
 from tre.outputs.content.store import QUOTA_BYTES, ContentStore
@@ -91,13 +90,12 @@ class BucketShelf:
     def _asked(self) -> Iterator[None]:
         """Around every request."""
         if time.monotonic() < self._rests_until:
-            raise unavailable(TimeoutError())
+            raise silent()
         try:
             with translated():
                 yield
-        except Unavailable as error:
-            if is_silent(error):
-                self._rests_until = time.monotonic() + self.rest_seconds
+        except Silent:
+            self._rests_until = time.monotonic() + self.rest_seconds
             raise
 
     def add(self, digest: str, file: Path) -> bool:

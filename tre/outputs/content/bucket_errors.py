@@ -18,7 +18,6 @@ AWAY = "content_away"
 CODE = re.compile(r"<Code>([A-Za-z0-9]{1,60})</Code>")
 STATUS = re.compile(r"status(?: code)?: (\d{3})")
 VALUE = "content.bucket"
-SILENT = "The object storage does not answer."
 KEYS = (
     f"{VALUE}.credentials",
     "The object storage does not accept our keys.",
@@ -55,6 +54,10 @@ MEANINGS["403"] = MEANINGS["401"] = MEANINGS["AccessDenied"]
 MEANINGS["301"] = MEANINGS["307"] = MEANINGS["PermanentRedirect"]
 
 
+class Silent(Unavailable):
+    """Nobody answered, or not to the end."""
+
+
 def code_of(error: BaseException) -> str:
     """The server's code, its status where it said none, `certificate`, or nothing where nobody answered."""
     text = str(error)
@@ -72,23 +75,19 @@ def is_not_offered(error: BaseException) -> bool:
     return code_of(error) in ("NotImplemented", "501")
 
 
-def is_silent(told: Unavailable) -> bool:
-    """Nobody answered, as far as that was told."""
-    return told.message == SILENT
-
-
 def unavailable(error: BaseException) -> Unavailable:
     """The refusal as it is told: by value, in our words."""
     code = code_of(error)
-    away = (f"{VALUE}.endpoint", SILENT, "Ask an administrator.")
-    if code not in MEANINGS and code:
-        away = (
-            f"{VALUE}.endpoint",
-            f"The object storage does not do what it should ({code}).",
-            "Ask an administrator.",
-        )
-    value, told, remedy = MEANINGS.get(code, away)
+    if not code:
+        return silent()
+    other = (f"{VALUE}.endpoint", f"The object storage does not do what it should ({code}).", "Ask an administrator.")
+    value, told, remedy = MEANINGS.get(code, other)
     return Unavailable(told, field=value, hint=remedy, code=AWAY)
+
+
+def silent() -> Silent:
+    told = "The object storage does not answer."
+    return Silent(told, field=f"{VALUE}.endpoint", hint="Ask an administrator.", code=AWAY)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tre.errors import LimitExceeded, Unavailable
@@ -24,6 +24,8 @@ from tre.settings import make_private_folder
 RESERVE_BYTES = 256 << 20
 #: What may be under way in one process. On a cluster the disk behind it has a limit, and passing that ends the pod.
 MOST_BYTES = 4 << 30
+#: Nothing is under way for longer: what is older was left behind.
+LONGEST_SECONDS = 3600.0
 
 
 class Incoming:
@@ -76,6 +78,7 @@ class Spool:
     @contextmanager
     def incoming(self, *, limit_bytes: int) -> Iterator[Incoming]:
         """Write chunks, then `finish`. Raises `Unavailable` when the disk is full."""
+        self.sweep(LONGEST_SECONDS)
         if shutil.disk_usage(self.folder).free - limit_bytes < self.reserve_bytes:
             raise Unavailable("The disk for what is arriving is nearly full.", hint="Ask an administrator.")
         try:
@@ -94,12 +97,13 @@ class Spool:
                 raise Unavailable("Too much is arriving at once.", hint="Try again in a minute.")
             self._under_way += size
 
-    def sweep(self, grace_seconds: float) -> None:
+    def sweep(self, seconds: float) -> None:
         """Removes what a process that was killed left behind."""
-        before = time.time() - grace_seconds
+        before = time.time() - seconds
         for entry in os.scandir(self.folder):
-            if entry.stat(follow_symlinks=False).st_mtime < before:
-                Path(entry.path).unlink(missing_ok=True)
+            with suppress(FileNotFoundError):
+                if entry.stat(follow_symlinks=False).st_mtime < before:
+                    os.unlink(entry.path)
 
 
 def no_room(error: OSError) -> Unavailable:
