@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from tests.cluster.machine.configs import PYTHON_IMAGE
 from tests.cluster.projects.house import Installation, Object
@@ -18,9 +19,10 @@ from tre.workspaces import verifications
 from tre.workspaces.kubernetes.aims import Surroundings
 from tre.workspaces.kubernetes.content import LIMIT_RANGE, NAMESPACE, POD
 from tre.workspaces.kubernetes.names import canary_of, workspace_of
+from tre.workspaces.kubernetes.proving import Prover
 from tre.workspaces.kubernetes.verification import Trial, nobody, probe_pod
 from tre.workspaces.kubernetes.verifier import Verifier
-from tre.workspaces.model import Verification, Workspace, WorkspaceState
+from tre.workspaces.model import NodeProof, Verification, Workspace, WorkspaceState
 from tre.workspaces.verifications import Told
 
 pytestmark = pytest.mark.timeout(400)
@@ -158,6 +160,19 @@ def test_the_next_who_leads_cleans_up_what_was_broken_off_and_tries_again(scene:
     with pytest.raises(NotFound):
         api.ask("GET", POD.path(scene.installation.space, workspace_of(first.probe)), {})
     scene.nothing_stays()
+
+
+def test_canaries_go_on_beside_it(scene: Scene) -> None:
+    """Each clears the canaries' namespace of its own pods alone."""
+    verifier = scene.verifier
+    prover, asked, thread = Prover(verifier.db, verifier.api, verifier.cluster), scene.request(), scene.begun()
+    while thread.is_alive():
+        assert prover.prove()
+        with verifier.db.transaction() as session:
+            session.execute(delete(NodeProof))
+    assert scene.told(asked.number).state == "done", scene.told(asked.number).reason
+    proofs = scene.installation.desk.events("cluster.prove")
+    assert {event["detail"]["proven"] for event in proofs} == {True}
 
 
 def test_where_no_pod_can_be_had_it_fails_with_the_reason(scene: Scene) -> None:
