@@ -54,7 +54,7 @@ class Scene:
         assert self.pods(canary_of(self.verifier.cluster.control_namespace)) == []
 
     def begun(self) -> threading.Thread:
-        thread = threading.Thread(target=self.verifier.verify, daemon=True)
+        thread = threading.Thread(target=self.verifier.verify, args=(lambda: True,), daemon=True)
         thread.start()
         return thread
 
@@ -154,7 +154,7 @@ def test_the_next_who_leads_cleans_up_what_was_broken_off_and_tries_again(scene:
     left = scene.hub_makes(first.probe, workspace_of(first.probe))
     verifications.shows(db, first, left["metadata"]["uid"])
     # Its controller was killed here.
-    assert scene.verifier.verify() == 1
+    assert scene.verifier.verify(lambda: True) == 1
     ended = scene.told(asked.number)
     assert (ended.state, scene.row().attempts) == ("done", 2)  # type: ignore[union-attr]
     with pytest.raises(NotFound):
@@ -180,7 +180,7 @@ def test_where_no_pod_can_be_had_it_fails_with_the_reason(scene: Scene) -> None:
     for number in range(2):
         scene.hub_makes(f"probe-{number}", f"workspace-probe-{number}")
     asked = scene.request()
-    assert scene.verifier.verify() == 0
+    assert scene.verifier.verify(lambda: True) == 0
     ended = scene.told(asked.number)
     assert ended.state == "failed"
     assert "exceeded quota" in ended.reason

@@ -34,7 +34,7 @@ def nowhere(tmp_path: Path) -> Api:
 def ended(desk: Desk, api: Api, tokens: Tokens) -> Told:
     db, workspace_id = desk.people.db, desk.running()
     asked = verifications.request(db, workspace_id)
-    assert Verifier(db, api, cluster(), Surroundings, tokens).verify() == 0
+    assert Verifier(db, api, cluster(), Surroundings, tokens).verify(lambda: True) == 0
     return verifications.look(db, workspace_id, asked.number)
 
 
@@ -76,7 +76,21 @@ def test_whoever_was_overtaken_says_nothing_of_the_others_work(desk: Desk, nowhe
     verifications.says(desk.people.db, taken[0], "goes on")
 
 
+def test_whoever_may_not_go_on_leaves_it_to_the_next(desk: Desk, nowhere: Api):
+    """It leads no longer, or is to leave: no fault of the verification's."""
+    db, workspace_id = desk.people.db, desk.running()
+    asked = verifications.request(db, workspace_id)
+    verifier = Verifier(db, nowhere, cluster(), Surroundings, lambda workspace, probe: None)
+    assert verifier.verify(lambda: False) == 0
+    assert verifications.look(db, workspace_id, asked.number).state == "running"
+    assert verifier.verify(lambda: True) == 0
+    assert verifications.look(db, workspace_id, asked.number).reason == "The API server does not answer."
+
+
 def test_with_nothing_asked_for_nothing_is_done(desk: Desk, nowhere: Api):
     before = desk.events()
-    assert Verifier(desk.people.db, nowhere, cluster(), Surroundings, lambda workspace, probe: None).verify() == 0
+    assert (
+        Verifier(desk.people.db, nowhere, cluster(), Surroundings, lambda workspace, probe: None).verify(lambda: True)
+        == 0
+    )
     assert (desk.events(), nowhere.requests) == (before, {})
