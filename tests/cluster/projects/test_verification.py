@@ -16,6 +16,7 @@ from tests.cluster.machine.configs import PYTHON_IMAGE
 from tests.cluster.projects.house import Installation, Object
 from tre.errors import NotFound, TreError
 from tre.workspaces import verifications
+from tre.workspaces.kubernetes import canary
 from tre.workspaces.kubernetes.aims import Surroundings
 from tre.workspaces.kubernetes.content import LIMIT_RANGE, NAMESPACE, POD
 from tre.workspaces.kubernetes.names import canary_of, workspace_of
@@ -162,17 +163,20 @@ def test_the_next_who_leads_cleans_up_what_was_broken_off_and_tries_again(scene:
     scene.nothing_stays()
 
 
-def test_canaries_go_on_beside_it(scene: Scene) -> None:
-    """Each clears the canaries' namespace of its own pods alone."""
-    verifier = scene.verifier
-    prover, asked, thread = Prover(verifier.db, verifier.api, verifier.cluster), scene.request(), scene.begun()
-    while thread.is_alive():
-        assert prover.prove()
-        with verifier.db.transaction() as session:
-            session.execute(delete(NodeProof))
-    assert scene.told(asked.number).state == "done", scene.told(asked.number).reason
-    proofs = scene.installation.desk.events("cluster.prove")
-    assert {event["detail"]["proven"] for event in proofs} == {True}
+def test_canaries_and_verifications_clear_each_their_own_pods(scene: Scene) -> None:
+    verifier, space = scene.verifier, canary_of(scene.verifier.cluster.control_namespace)
+    prover = Prover(verifier.db, verifier.cluster, verifier.api)
+    assert prover.prove()
+    for name, round in (("of-a-verification", canary.VERIFICATION), ("of-a-round", "x")):
+        verifier.api.create(POD, canary.listener(verifier.cluster, name, canary.FREE, round))
+    with verifier.db.transaction() as session:
+        session.execute(delete(NodeProof))
+    assert prover.prove()
+    assert scene.pods(space) == ["of-a-verification"]
+    verifier.api.create(POD, canary.listener(verifier.cluster, "of-the-next-round", canary.FREE, "x"))
+    asked = scene.request()
+    assert verifier.verify(lambda: True) == 1, scene.told(asked.number).reason
+    assert scene.pods(space) == ["of-the-next-round"]
 
 
 def test_where_no_pod_can_be_had_it_fails_with_the_reason(scene: Scene) -> None:
