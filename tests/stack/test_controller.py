@@ -1,6 +1,7 @@
 """The controller's process says first what it lacks."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.test_cluster_settings import FILE
+from tre.settings import Settings
+from tre.stack.controller import servers
+from tre.stack.ports import free_ports
+from tre.workspaces.kubernetes.aims import Surroundings
+
+IDENTITY = """
+[identity_provider]
+issuer = "https://192.0.2.7/realms/uni"
+client_id = "tre"
+url = "https://tre.example"
+amr = ["mfa"]
+"""
 
 PROJECTS = """
 control_namespace = "tre-system"
@@ -38,3 +51,21 @@ def test_what_is_missing_is_the_first_thing_said(tmp_path: Path, environment: di
     done = subprocess.run(command, env=whole, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode != 0
     assert done.stderr.startswith(said), done.stderr
+
+
+def test_the_platforms_own_servers_count_where_they_answer_this_process(tmp_path: Path):
+    file = tmp_path / "c.toml"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, closed = listening.getsockname()[1], free_ports(1)
+        text = FILE.replace('host = "pg.example"', f'host = "127.0.0.1"\nport = {port}')
+        text = text.replace("https://bao.example:8200", f"https://127.0.0.1:{closed}")
+        file.write_text(text + IDENTITY)
+        settings = Settings.load({"TRE_CLUSTER": str(file), "TRE_STATE": str(tmp_path / "s"), "TRE_RUN": "/tmp/r"})
+        state, bao = f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{closed}"
+        # Refused is an answer, too: somebody is there.
+        assert servers(settings) == Surroundings(
+            {"servers": [state, bao], "outside": ["tcp://192.0.2.7:443"]}, frozenset({state, bao})
+        )
+    file.write_text(FILE.replace("pg.example", "pg.invalid").replace("bao.example", "bao.invalid"))
+    away = Settings.load({"TRE_CLUSTER": str(file), "TRE_STATE": str(tmp_path / "s"), "TRE_RUN": "/tmp/r"})
+    assert servers(away) == Surroundings({"servers": [], "outside": []})

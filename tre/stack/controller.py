@@ -78,12 +78,12 @@ def chores(platform: Platform, cluster: Cluster, api: Api) -> tuple[Chore, ...]:
     verifier = Verifier(db, api, cluster, lambda: servers(platform.settings), tokens.to_be_tried)
     carriers = Carriers(db, leases, api, cluster, platform.settings.data_server)
     return (
-        Chore("control", lambda world: converge(db, leases, [runtime], tokens), 2.0),
-        Chore("absent", lambda world: end_absent(db, leases, world, cluster.control_namespace), 1.0),
-        Chore("orphans", lambda world: reconcile(db, leases), 60.0),
-        Chore("prove", lambda world: prover.prove(), 5.0),
-        Chore("carry", lambda world: carriers.carry(), 2.0),
-        Chore("verify", lambda world: verifier.verify(), 2.0),
+        Chore("control", lambda world, goes_on: converge(db, leases, [runtime], tokens), 2.0),
+        Chore("absent", lambda world, goes_on: end_absent(db, leases, world, cluster.control_namespace), 1.0),
+        Chore("orphans", lambda world, goes_on: reconcile(db, leases), 60.0),
+        Chore("prove", lambda world, goes_on: prover.prove(), 5.0),
+        Chore("carry", lambda world, goes_on: carriers.carry(), 2.0),
+        Chore("verify", lambda world, goes_on: verifier.verify(goes_on), 2.0),
     )
 
 

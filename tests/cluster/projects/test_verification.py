@@ -10,17 +10,20 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from tests.cluster.machine.configs import PYTHON_IMAGE
 from tests.cluster.projects.house import Installation, Object
 from tre.errors import NotFound, TreError
 from tre.workspaces import verifications
+from tre.workspaces.kubernetes import canary
 from tre.workspaces.kubernetes.aims import Surroundings
 from tre.workspaces.kubernetes.content import LIMIT_RANGE, NAMESPACE, POD
 from tre.workspaces.kubernetes.names import canary_of, workspace_of
+from tre.workspaces.kubernetes.proving import Prover
 from tre.workspaces.kubernetes.verification import Trial, nobody, probe_pod
 from tre.workspaces.kubernetes.verifier import Verifier
-from tre.workspaces.model import Verification, Workspace, WorkspaceState
+from tre.workspaces.model import NodeProof, Verification, Workspace, WorkspaceState
 from tre.workspaces.verifications import Told
 
 pytestmark = pytest.mark.timeout(400)
@@ -52,7 +55,7 @@ class Scene:
         assert self.pods(canary_of(self.verifier.cluster.control_namespace)) == []
 
     def begun(self) -> threading.Thread:
-        thread = threading.Thread(target=self.verifier.verify, daemon=True)
+        thread = threading.Thread(target=self.verifier.verify, args=(lambda: True,), daemon=True)
         thread.start()
         return thread
 
@@ -152,7 +155,7 @@ def test_the_next_who_leads_cleans_up_what_was_broken_off_and_tries_again(scene:
     left = scene.hub_makes(first.probe, workspace_of(first.probe))
     verifications.shows(db, first, left["metadata"]["uid"])
     # Its controller was killed here.
-    assert scene.verifier.verify() == 1
+    assert scene.verifier.verify(lambda: True) == 1
     ended = scene.told(asked.number)
     assert (ended.state, scene.row().attempts) == ("done", 2)  # type: ignore[union-attr]
     with pytest.raises(NotFound):
@@ -160,12 +163,28 @@ def test_the_next_who_leads_cleans_up_what_was_broken_off_and_tries_again(scene:
     scene.nothing_stays()
 
 
+def test_canaries_and_verifications_clear_each_their_own_pods(scene: Scene) -> None:
+    verifier, space = scene.verifier, canary_of(scene.verifier.cluster.control_namespace)
+    prover = Prover(verifier.db, verifier.cluster, verifier.api)
+    assert prover.prove()
+    for name, round in (("of-a-verification", canary.VERIFICATION), ("of-a-round", "x")):
+        verifier.api.create(POD, canary.listener(verifier.cluster, name, canary.FREE, round))
+    with verifier.db.transaction() as session:
+        session.execute(delete(NodeProof))
+    assert prover.prove()
+    assert scene.pods(space) == ["of-a-verification"]
+    verifier.api.create(POD, canary.listener(verifier.cluster, "of-the-next-round", canary.FREE, "x"))
+    asked = scene.request()
+    assert verifier.verify(lambda: True) == 1, scene.told(asked.number).reason
+    assert scene.pods(space) == ["of-the-next-round"]
+
+
 def test_where_no_pod_can_be_had_it_fails_with_the_reason(scene: Scene) -> None:
     """Another of the project's pods has the whole quota."""
     for number in range(2):
         scene.hub_makes(f"probe-{number}", f"workspace-probe-{number}")
     asked = scene.request()
-    assert scene.verifier.verify() == 0
+    assert scene.verifier.verify(lambda: True) == 0
     ended = scene.told(asked.number)
     assert ended.state == "failed"
     assert "exceeded quota" in ended.reason

@@ -1,11 +1,13 @@
 """The pod that tries the walls: a workspace's in every wall; its program, run against a real intake of a cluster."""
 
 import asyncio
+import base64
 import json
 import os
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -155,16 +157,29 @@ def test_a_silent_intake_proves_nothing(tmp_path: Path):
     assert {verdict for verdict, _ in found.values()} == {"could_not_run"}
 
 
-def test_its_last_words_fit_however_much_was_reached(tmp_path: Path):
+def test_what_was_reached_is_told_by_name(tmp_path: Path):
+    port, names = free_ports(1), [name for name, one in verification.ATTEMPTS.items() if one.needs.startswith("aim-")]
+    aims = {name.removeprefix("pod-"): [f"tcp://127.0.0.1:{port}"] for name in names}
+    found = answers_of(ended(last_words(tmp_path, payload(names, aims), {})))
+    assert found == dict.fromkeys(names, ("reached", f"tcp://127.0.0.1:{port} refused"))
+
+
+CHATTER = """
+import json, secrets
+def main(given):
+    for number in range(60):
+        print(json.dumps({"name": f"n{number}", "verdict": "reached", "detail": secrets.token_hex(250)}))
+"""
+
+
+def test_its_last_words_fit_however_much_is_told(tmp_path: Path):
     """A status keeps the end of what is longer, which would be no word at all."""
-    address = f"127.0.0.1:{free_ports(1)}"
-    names = [name for name, one in verification.ATTEMPTS.items() if one.needs.startswith("aim-")]
-    aims = {name.removeprefix("pod-"): [f"tcp://{address}"] * 40 for name in names}
-    words = last_words(tmp_path, payload(names, aims), {})
+    sent = {"modules": {"chatter": CHATTER}, "main": "chatter", "given": {}, "files": []}
+    words = last_words(tmp_path, base64.b64encode(zlib.compress(json.dumps(sent).encode())).decode(), {})
     assert 0 < len(words) <= WORDS
     found = answers_of(ended(words))
-    assert {name: verdict for name, (verdict, _) in found.items()} == dict.fromkeys(names, "reached")
-    assert all(detail.startswith("tcp://") for _, detail in found.values())
+    assert found.keys() == {f"n{number}" for number in range(60)}
+    assert {(verdict, bool(detail)) for verdict, detail in found.values()} == {("reached", True)}
 
 
 @pytest.mark.parametrize("words", ["", "e", "bm9uZQ==", "eJyrVvJLzFWyUvBIzcnJ11HIz1VQUC/OSEy2A1LpRYkFuUkA"])

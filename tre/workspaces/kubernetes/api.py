@@ -123,7 +123,7 @@ class Api:
         return left if left.get("kind") == kind.name and "deletionTimestamp" in left["metadata"] else None
 
     def text(self, path: str) -> str:
-        """What is no object: a pod's log."""
+        """What is no object: the server's own measurements."""
         try:
             response = self._send("GET", path, {}, None, "", _whole(SECONDS))
             data: bytes = response.read()

@@ -33,6 +33,8 @@ from tre.workspaces.plan import Limits
 
 log = logging.getLogger(__name__)
 
+#: Whether whoever began may go on: it leads, and nobody asked it to leave.
+GoesOn = Callable[[], bool]
 HANDS = 8
 PAUSE = 1.0
 WORST_PAUSE = 60.0
@@ -149,17 +151,19 @@ class Controller:
 
 @dataclass(frozen=True)
 class Chore:
-    """What else is done while this controller leads, each in a thread of its own, with a rest after each time."""
+    """What else is done while this controller leads, each in a thread of its own, with a rest after each time. What
+    takes long asks now and then whether it may go on.
+    """
 
     name: str
-    do: Callable[[World], object]
+    do: Callable[[World, GoesOn], object]
     rest: float
 
     def run(self, leave: threading.Event, leads: Callable[[], bool], world: World) -> None:
         while not leave.wait(self.rest):
             try:
                 if leads():
-                    self.do(world)
+                    self.do(world, lambda: leads() and not leave.is_set())
             except TreError as error:
                 log.warning("%s: %s", self.name, error.message)
             except Exception as error:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tre.errors import NotFound, Unavailable
+from tre.errors import NotFound, TreError, Unavailable
 from tre.workspaces.kubernetes import life
 from tre.workspaces.kubernetes.aims import OPTIONAL, Aims, Surroundings, real_aims
 from tre.workspaces.kubernetes.api import Api
@@ -71,6 +71,10 @@ with open("/dev/termination-log", "wb") as stream:
 """
 
 
+class BrokenOff(TreError):
+    """Whoever tried may not go on; the next one begins anew."""
+
+
 @dataclass(frozen=True)
 class Intake:
     """What is tried at the intake: a token that names nobody and must be taken for sound, an expired one of the
@@ -90,7 +94,7 @@ class Intake:
 @dataclass(frozen=True)
 class Trial:
     """One verification: the name of its pod among the project's workspaces, what surrounds it, who hears how it goes.
-    `shown` hears the pod's uid as soon as there is one.
+    `shown` hears the pod's uid as soon as there is one, `goes_on` says whether to go on.
     """
 
     project: str
@@ -99,23 +103,33 @@ class Trial:
     intake: Intake | None = None
     said: Callable[[str], object] = lambda how: None
     shown: Callable[[str], object] = lambda uid: None
+    goes_on: Callable[[], bool] = lambda: True
+
+    def check(self) -> None:
+        """Raises `BrokenOff`."""
+        if not self.goes_on():
+            raise BrokenOff("Whoever tried the walls may not go on.")
+
+    def step(self, how: str) -> None:
+        self.check()
+        self.said(how)
 
 
 def verify(cluster: Cluster, api: Api, trial: Trial) -> Report:
-    """Raises `Unavailable` where no pod can be had in the project's namespace, or somebody ended it."""
+    """Raises `BrokenOff`, and `Unavailable` where no pod can be had in the project's namespace or somebody ended it."""
     # It computes nothing.
     cluster = replace(cluster, gpu=None)
-    trial.said("by asking what answers at all")
+    trial.step("by asking what answers at all")
     aims = real_aims(cluster, api, trial.project, trial.around)
     absent = sorted(OPTIONAL - aims.keys())
     own = [name for name, one in ATTEMPTS.items() if name.startswith("pod-") and one.needs[4:] not in absent]
     names = [*own, *SHARED, *(AT_THE_INTAKE if trial.intake else ())]
     plan = nobody(trial, tuple(node.name for node in ready_nodes(api)))
-    trial.said("from inside a pod as a workspace's")
-    with running(cluster, api, plan, payload(names, aims, trial.intake), trial.shown) as pod:
+    trial.step("from inside a pod as a workspace's")
+    with running(cluster, api, plan, payload(names, aims, trial.intake), trial) as pod:
         answers = answers_of(pod)
     results = [judged(name, plan, aims, answers) for name in names]
-    trial.said("at admission")
+    trial.step("at admission")
     left_out = [f"{name} (nobody gets an answer)" for name in absent]
     if trial.intake is None:
         left_out.append("intake tokens (no intake was named)")
@@ -153,26 +167,25 @@ def probe_pod(cluster: Cluster, plan: LaunchPlan, argument: str) -> Object:
 
 
 @contextmanager
-def running(
-    cluster: Cluster, api: Api, plan: LaunchPlan, argument: str, shown: Callable[[str], object]
-) -> Iterator[Object]:
+def running(cluster: Cluster, api: Api, plan: LaunchPlan, argument: str, trial: Trial) -> Iterator[Object]:
     """The pod when it has ended. Nothing of it stays. Raises `Unavailable` where another came into its place."""
     pod = api.create(POD, probe_pod(cluster, plan, argument))
     uid = pod["metadata"]["uid"]
     try:
-        shown(uid)
+        trial.shown(uid)
         api.create(SECRET, workspace_secret(cluster, plan, pod_uid=uid))
-        yield _ended(cluster, api, plan, uid)
+        yield _ended(cluster, api, plan, uid, trial)
     finally:
         space, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         api.delete(POD, space, name, uid=uid)
 
 
-def _ended(cluster: Cluster, api: Api, plan: LaunchPlan, uid: str) -> Object:
+def _ended(cluster: Cluster, api: Api, plan: LaunchPlan, uid: str, trial: Trial) -> Object:
     space, name = namespace_of(cluster.control_namespace, plan.project), workspace_of(plan.workspace_id)
     last: list[Object] = []
 
     def has_ended(pod: Object) -> bool:
+        trial.check()
         last[:] = [pod]
         if pod["metadata"]["uid"] != uid:
             raise Unavailable("The pod that tried was replaced by another of its name.", hint="Look who may make pods.")

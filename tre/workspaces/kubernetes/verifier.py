@@ -18,8 +18,9 @@ from tre.workspaces.kubernetes.aims import Surroundings
 from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.content import POD
+from tre.workspaces.kubernetes.controller import GoesOn
 from tre.workspaces.kubernetes.names import namespace_of, workspace_of
-from tre.workspaces.kubernetes.verification import Intake, Trial, verify
+from tre.workspaces.kubernetes.verification import BrokenOff, Intake, Trial, verify
 from tre.workspaces.verifications import Task
 
 log = logging.getLogger(__name__)
@@ -37,17 +38,21 @@ class Verifier:
     around: Callable[[], Surroundings]
     intake: Callable[[str, str], Intake | None]
 
-    def verify(self) -> int:
+    def verify(self, goes_on: GoesOn) -> int:
         """One look; returns how many verifications came to a report."""
         task = verifications.take(self.db)
-        return 0 if task is None else self._tried(task)
+        return 0 if task is None else self._tried(task, goes_on)
 
-    def _tried(self, task: Task) -> bool:
+    def _tried(self, task: Task, goes_on: GoesOn) -> bool:
         try:
             if task.former:
                 self._end(task.project, task.former)
-            report = verify(self.cluster, self.api, self._trial(task))
+            report = verify(self.cluster, self.api, self._trial(task, goes_on))
             verifications.done(self.db, task, report)
+        except BrokenOff as left:
+            # It stays as it is: whoever leads next takes it up.
+            log.warning("verification %s: %s", task.number, left.message)
+            return False
         except TreError as error:
             self._fail(task, error.message)
             return False
@@ -57,7 +62,7 @@ class Verifier:
             return False
         return True
 
-    def _trial(self, task: Task) -> Trial:
+    def _trial(self, task: Task, goes_on: GoesOn) -> Trial:
         return Trial(
             task.project,
             task.probe,
@@ -65,6 +70,7 @@ class Verifier:
             self.intake(task.workspace_id, task.probe),
             lambda how: verifications.says(self.db, task, how),
             lambda uid: verifications.shows(self.db, task, uid),
+            goes_on,
         )
 
     def _fail(self, task: Task, reason: str) -> None:
