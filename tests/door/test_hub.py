@@ -254,6 +254,9 @@ def test_traefik_is_on_loopback_with_one_port_for_people():
     assert found["providers"]["file"] == {"filename": "/s/door/rules.toml", "watch": True}
     assert found["global"] == {"checkNewVersion": False, "sendAnonymousUsage": False}
     assert found["entryPoints"]["http"]["http"]["middlewares"] == ["tre-headers@file", "tre-away@file"]
+    assert rules("http://127.0.0.1:9003", https=True)["http"]["middlewares"]["tre-headers"] == {
+        "headers": {"customResponseHeaders": HEADERS, "customRequestHeaders": {"X-Forwarded-Proto": "https"}}
+    }
     assert rules("http://127.0.0.1:9003") == {
         "http": {
             "routers": {

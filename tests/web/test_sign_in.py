@@ -8,13 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.door.parts import door_settings
+from tests.door.parts import door_settings, wait_for
 from tests.door.platform import Platform as Door
 from tests.fixtures.people import PASSWORD
 from tests.web.browser import chromium, needs_chromium
 from tests.web.site import Page, Site, Visitor, build_site, serving
 from tre.api.app import internal_app
 from tre.door.places import Places
+from tre.door.proxy import write_traefik_static
 from tre.people import service
 from tre.people.model import Role
 from tre.people.signin import revoke_tokens
@@ -135,6 +136,19 @@ def test_cookies_are_strict_about_where_they_go(whole: Whole):
     direct = Visitor(Places(whole.door.settings).web_url).open("/tre/sign-in", x_forwarded_proto="https")
     assert "Secure" in direct.cookies[0]
     assert "Secure" not in secured.cookies[0], "the proxy must not believe a browser about its own scheme"
+
+
+def test_where_people_come_over_https_cookies_are_for_that_alone(whole: Whole, monkeypatch: pytest.MonkeyPatch):
+    """TLS ends before our proxy: what the installation says counts, and is told to the parts behind it."""
+
+    def secure() -> set[bool]:
+        return {"Secure" in cookie for cookie in whole.visitor().open("/tre/sign-in").cookies}
+
+    assert secure() == {False}
+    for said, seen in (("1", {True}), ("0", {False})):
+        monkeypatch.setenv("TRE_HTTPS", said)
+        write_traefik_static(Places(whole.door.settings))
+        wait_for(lambda seen=seen: secure() == seen, "the proxy to read its rules")
 
 
 def test_a_callback_that_this_browser_did_not_ask_for_is_refused(whole: Whole):

@@ -35,6 +35,10 @@ http:
   middlewares:
     tre-headers:
       headers:
+        {{- if hasPrefix "https://" .Values.url }}
+        # TLS ends before this proxy: cookies of the parts behind it are for https alone.
+        customRequestHeaders: {X-Forwarded-Proto: https}
+        {{- end }}
         customResponseHeaders:
           X-Content-Type-Options: nosniff
           X-Frame-Options: DENY

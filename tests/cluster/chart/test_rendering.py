@@ -14,7 +14,7 @@ import yaml
 
 from tests.workspaces.kubernetes.house import check_schema
 from tre.door.places import Places
-from tre.door.proxy import HEADERS, traefik_static
+from tre.door.proxy import told, traefik_static
 from tre.settings import IdentityProvider, Settings
 from tre.settings.cluster import load
 from tre.settings.identity import SECRET_FILE
@@ -267,14 +267,14 @@ def test_the_identity_providers_authority_is_the_hubs_alone(rendered: list[Objec
     assert holders == ({"tre-hub": PROVIDER.ca.removesuffix("/ca.pem")} if profile != "small" else {})
 
 
-def test_the_proxy_is_configured_as_the_embedded_one(rendered: list[Object]) -> None:
+def test_the_proxy_is_configured_as_the_embedded_one(rendered: list[Object], profile: str) -> None:
     data = named(rendered, "ConfigMap", "tre-proxy")["data"]
     static, rules = (yaml.safe_load(data[name]) for name in ("static.yaml", "rules.yaml"))
     embedded = traefik_static(Places(Settings(Path("/s"), Path("/r"))))
     people, theirs = static["entryPoints"]["http"], embedded["entryPoints"]["http"]
     assert {**people, "address": ""} == {**theirs, "address": ""}
     assert static["global"] == embedded["global"]
-    assert rules["http"]["middlewares"]["tre-headers"]["headers"]["customResponseHeaders"] == HEADERS
+    assert rules["http"]["middlewares"]["tre-headers"] == told(https=profile == "outside")
     # Nobody can change a rule: no API, and a file that only an upgrade replaces.
     assert "api" not in static
     assert static["providers"]["file"]["watch"] is False

@@ -126,7 +126,7 @@ def addresses() -> Iterator[None]:
     made = []
     try:
         for address in ADDRESSES.values():
-            subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "eth0"], check=True)
+            subprocess.run(["ip", "address", "replace", f"{address}/32", "dev", "eth0"], check=True)
             made.append(address)
         yield
     finally:

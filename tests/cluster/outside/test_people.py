@@ -9,7 +9,7 @@ from tests.cluster.failures.scene import within
 
 from .beside import REFRESH, Beside
 from .people import SUBJECTS, Everybody
-from .town import DATA, ISSUER
+from .town import DATA, ISSUER, PEOPLE
 
 pytestmark = pytest.mark.timeout(900)
 #: The worker's next pass, and what a pod needs to end.
@@ -47,6 +47,15 @@ def test_a_workspace_shows_files_and_the_projects_database(everybody: Everybody,
     assert researcher.says(encrypted) == "True"
     logins = installed.town.psql(DATA, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'w\\_%'")
     assert logins == "1", "made by the institution's OpenBao, at its own data server"
+
+
+def test_every_cookie_is_for_https_alone(everybody: Everybody) -> None:
+    """Of the Hub, the pages and the guard; the provider has its own."""
+    jar = everybody.researcher.browser.http.cookies.jar
+    ours = {cookie.name: cookie.secure for cookie in jar if cookie.domain == PEOPLE}
+    assert ours.keys() > {"jupyterhub-hub-login", "tre-session"}
+    assert any(cookie.path.startswith("/user/") for cookie in jar)
+    assert set(ours.values()) == {True}, ours
 
 
 def test_what_is_submitted_is_checked(everybody: Everybody) -> None:

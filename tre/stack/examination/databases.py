@@ -194,7 +194,11 @@ MEANINGS: tuple[tuple[str, str | None, str], ...] = (
     ("root certificate file", "ca", "Name a ConfigMap with the authority as ca.pem."),
     ("certificate verify failed", "ca", "Name a ConfigMap with the present authority as ca.pem."),
     ("does not match host name", "host", "Name the server as its certificate does."),
-    ("does not exist", None, "Make the role and the database as docs/helm.md lists them."),
+    (
+        "does not exist",
+        None,
+        "Make the role and the database: `tre prepare postgresql` writes the statements (docs/helm.md).",
+    ),
     ("too many clients", None, "Raise max_connections at the server."),
     ("remaining connection slots", None, "Raise max_connections at the server."),
 )
