@@ -47,14 +47,33 @@ folder = Settings.load().state / "incoming" / sys.argv[1] / sys.argv[2]
 folder.mkdir(parents=True, exist_ok=True)
 (folder / sys.argv[3]).write_bytes(base64.b64decode(sys.stdin.read()))
 """
+#: What no part does: bytes are put where others lie, past the store, in its folder or its bucket.
 STORED = """
 import base64, sys
+from tre.api.platform import content_store
 from tre.settings import Settings
-digest = sys.argv[1]
-(path,) = [p for p in Settings.load().content.rglob("*") if p.is_file() and digest in "".join(p.parts[-2:])]
+shelf, digest = content_store(Settings.load()).shelf, sys.argv[1]
 """
-READ = STORED + "print(base64.b64encode(path.read_bytes()).decode())"
-WRITE = STORED + "path.chmod(0o600); path.write_bytes(base64.b64decode(sys.stdin.read()))"
+READ = (
+    STORED
+    + """
+with shelf.open(digest) as pieces:
+    print(base64.b64encode(b"".join(pieces)).decode())
+"""
+)
+WRITE = (
+    STORED
+    + """
+content = base64.b64decode(sys.stdin.read())
+if hasattr(shelf, "server"):
+    import obstore
+    from tre.outputs.content.bucket import key_of
+    obstore.put(shelf.server, key_of(digest), content, mode="overwrite")
+else:
+    shelf.path(digest).chmod(0o600)
+    shelf.path(digest).write_bytes(content)
+"""
+)
 ROUTES = """
 from tre.door.places import Places
 from tre.settings import Settings

@@ -150,7 +150,8 @@ def installed(
     found = Release(Space(kubectl, name), place, program)
     try:
         found.provide(name, *CLAIMS)
-        found.space.apply(*held)
+        if held:
+            found.space.apply(*held)
         found.install(values)
         yield found
     finally:
