@@ -70,8 +70,8 @@ def test_its_pods_find_nothing_to_mend(installed: Beside) -> None:
     assert levels(said, "fail") == set()
     assert levels(said, "ok") >= {"postgresql.state.host", "postgresql.data.host", "openbao.url", "openbao.role"}
     # The hub looks at the identity provider when it begins.
-    said = installed.release.space("logs", "deploy/tre-hub").splitlines()
-    assert not [line for line in said if line.startswith("oidc.")]
+    log = installed.release.space("logs", "deploy/tre-hub").splitlines()
+    assert not [line for line in log if line.startswith("oidc.")]
 
 
 def test_every_session_at_the_databases_is_encrypted(installed: Beside) -> None:
