@@ -8,8 +8,9 @@ POSTGRES := build/outside-postgres
 STORAGE := build/object-storage
 BIN := $(VENV)/bin
 LOCK := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
-# lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock.
-PIP_INSTALL := install -q --disable-pip-version-check --require-hashes --only-binary :all: --no-binary autograd-gamma --no-build-isolation
+# lifelines needs autograd-gamma, which comes as source only: it is built with the pinned tools of build.lock, about which an
+# older pip has warnings (-qq) that are no reader's business here.
+PIP_INSTALL := install -qq --disable-pip-version-check --require-hashes --only-binary :all: --no-binary autograd-gamma --no-build-isolation
 
 # Root becomes an ordinary user first.
 ORDINARY := $(BIN)/python -m tre.stack.ordinary --
