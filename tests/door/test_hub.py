@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,6 +17,9 @@ from tre.door.internal_api import read_secret
 from tre.door.places import Places
 from tre.door.proxy import HEADERS, rules, traefik_static
 from tre.settings import Settings
+
+#: Seconds: `Spawner.http_timeout`.
+ANSWERS_WITHIN = 30
 
 
 @pytest.fixture
@@ -222,6 +226,22 @@ def test_the_hub_may_die(platform: Platform, alice: Person):
     alice.stop("lung")
     assert platform.runtime.poll(platform.plans[-1]) is not None
     assert events(platform)[-1] == "stopped"
+
+
+def test_a_hub_that_begins_while_no_guard_is_there_ends_nothing(platform: Platform, alice: Person):
+    """The Hub of its own ends what does not answer within half a minute."""
+    alice.start("lung")
+    before = events(platform)
+    for name in ("hub", "guard"):
+        platform.processes[name].stop(signal.SIGKILL)
+    platform.start_one("hub")
+    time.sleep(ANSWERS_WITHIN + 5)
+    assert events(platform) == before
+    platform.start_one("guard")
+    wait_for(lambda: "still running" in platform.log("hub"), "the Hub to see that it answers", 30)
+    assert alice.api("lung", "GET", "api/status").status_code == 200
+    alice.stop("lung")
+    assert events(platform)[len(before) :] == ["stopped"]
 
 
 @pytest.mark.skipif(not LONG, reason="TRE_TEST_LONG: guard and intake killed under a running workspace")

@@ -25,6 +25,9 @@ class Asked:
     def __init__(self) -> None:
         self.workspaces: list[str] = []
 
+    async def intake_key(self) -> str:
+        return PEM.decode()
+
     async def requests(self, workspace: str, request: str = "") -> dict[str, Any]:
         self.workspaces.append(workspace)
         return {"requests": []}
@@ -32,9 +35,8 @@ class Asked:
 
 @pytest.fixture
 async def port(tmp_path: Path) -> AsyncIterator[tuple[str, Asked]]:
-    (tmp_path / "key.pem").write_bytes(PEM)
     asked, number = Asked(), free_ports(1)
-    intake = Intake(tmp_path / "none", tmp_path / "key.pem", Spool(tmp_path / "arriving"), asked)  # type: ignore[arg-type]
+    intake = Intake(tmp_path / "none", Spool(tmp_path / "arriving"), asked)  # type: ignore[arg-type]
     window = Counter("", intake)
     await window.listen("127.0.0.1", number)
     yield f"http://127.0.0.1:{number}/requests", asked

@@ -25,8 +25,12 @@ class QuietCluster:
         self.asked: Counter[str] = Counter()
         self.watching = 0
         self.end = asyncio.Event()
+        self.away = False
 
     async def pods(self, request: web.Request) -> web.StreamResponse:
+        if self.away:
+            self.asked["in vain"] += 1
+            return web.json_response({}, status=503)
         if "watch" not in request.query:
             self.asked["list"] += 1
             return web.json_response({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": []})
@@ -73,3 +77,26 @@ async def test_watching_many_projects_leaves_room_to_start_a_pod(cluster: QuietC
 def test_a_quiet_project_is_listed_once_in_two_minutes():
     assert ProjectPods.timeout_seconds.default_value == pod_spawner.QUIET_SECONDS == 120
     assert ProjectPods.request_timeout.default_value > pod_spawner.QUIET_SECONDS
+
+
+async def test_it_goes_on_watching_after_an_api_server_that_was_away_for_long(
+    cluster: QuietCluster, monkeypatch: pytest.MonkeyPatch
+):
+    """The package gives a namespace up after a minute, without a word: nothing would be seen there any more."""
+    slept = asyncio.sleep
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds, *more: slept(min(seconds, 0.01)))
+    watched = ProjectPods(namespace="tre-p", labels={"a": "b"})
+    await watched.start()
+    cluster.away = True
+    cluster.end.set()
+    async with asyncio.timeout(20):
+        while cluster.asked["in vain"] < 30:
+            await slept(0.01)
+    cluster.away = False
+    cluster.end.clear()
+    before = cluster.asked["watch"]
+    async with asyncio.timeout(20):
+        while cluster.asked["watch"] == before:
+            await slept(0.01)
+    cluster.end.set()
+    await watched.stop()

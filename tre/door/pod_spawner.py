@@ -42,6 +42,7 @@ BEFORE_THE_HUB = END_SECONDS + 10
 ANSWER_SECONDS = 20
 #: A stream of changes is begun anew after so long without one; KubeSpawner's ten seconds are for one namespace.
 QUIET_SECONDS = 120
+AGAIN_SECONDS = 1
 
 
 class ProjectPods(PodReflector):  # type: ignore[misc]
@@ -58,6 +59,14 @@ class ProjectPods(PodReflector):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.api = shared_client(self.api_group_name, _unbounded(asyncio.get_running_loop()))
 
+    async def _watch_and_update(self) -> None:
+        """For as long as the hub lives: the package gives up after a minute without an API server, and would show for
+        ever what it saw last.
+        """
+        while not self._stopping:
+            await super()._watch_and_update()
+            await asyncio.sleep(AGAIN_SECONDS)
+
 
 @lru_cache(maxsize=1)
 def _unbounded(loop: asyncio.AbstractEventLoop) -> ApiClient:
@@ -65,6 +74,10 @@ def _unbounded(loop: asyncio.AbstractEventLoop) -> ApiClient:
     configuration = Configuration.get_default_copy()
     configuration.connection_pool_maxsize = 0
     return ApiClient(configuration)
+
+
+def silence(error: Exception) -> Unavailable:
+    return Unavailable(f"The cluster does not answer ({type(error).__name__}).", hint="Try again in some minutes.")
 
 
 class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
@@ -100,7 +113,7 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
         except TimeoutError:
             raise Unavailable(life.waits(self._shown()), hint="Try again in some minutes.") from None
         except (ClientError, OSError) as error:
-            raise Unavailable(f"The cluster does not answer ({type(error).__name__}).") from None
+            raise silence(error) from None
         finally:
             self.plan = None
             made.cancel()
@@ -131,7 +144,7 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
             # Its node may be gone. The API server knows that it is to end, and the control plane is told now.
             raise Unavailable("The pod has not ended yet.") from None
         except (ClientError, OSError) as error:
-            raise Unavailable(f"The cluster does not answer ({type(error).__name__}).") from None
+            raise silence(error) from None
 
     # What KubeSpawner asks for.
 
@@ -172,7 +185,10 @@ class PodSpawner(WorkspaceSpawner, KubeSpawner):  # type: ignore[misc]
             raise
         except Exception as error:
             self.reflectors.pop(self._get_reflector_key("pods"), None)
-            raise Unavailable("The project's place on the cluster is not ready yet.", hint="Try again.") from error
+            # Where nobody may look yet, the project has no Role; whatever else fails is the way to the API server.
+            if isinstance(error, ApiException) and error.status in (403, 404):
+                raise Unavailable("The project's place on the cluster is not ready yet.", hint="Try again.") from error
+            raise silence(error) from error
 
     def _shown(self) -> Object | None:
         """The pod as the API server last showed it."""

@@ -1,8 +1,9 @@
 """Starting and stopping workspaces for the Hub, whatever runs them.
 
 Decides the order, never whether: the internal API gives a launch plan or a refusal, a runtime runs the plan, the guard
-gets the route, and the Hub gets the guard's address. At the end the same backwards. Every step may be done twice. The
-state kept in the Hub's database has no secret in it. Leaves to `spawner` and `pod_spawner` how a plan is run.
+gets the route, and the Hub gets the guard's address. At the end the same backwards. Every step may be done twice. A
+workspace that cannot be seen, or does not answer while a Hub begins, is not taken for one that has ended. The state
+kept in the Hub's database has no secret in it. Leaves to `spawner` and `pod_spawner` how a plan is run.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from tre.errors import NotFound, TreError
 from tre.settings import Settings
 from tre.workspaces.plan import LaunchPlan
 
+#: A Hub that begins ends what does not answer in time. By its own age each workspace ends sooner.
+FOR_EVER = 7 * 24 * 3600
+
 
 class WorkspaceSpawner(Spawner):  # type: ignore[misc]
     """One workspace: person × project. A runtime's own spawner says how to begin one, look at it and end it."""
@@ -32,6 +36,7 @@ class WorkspaceSpawner(Spawner):  # type: ignore[misc]
         self.places = Places(Settings.load())
         self.workspace: dict[str, Any] = {}
         self.ended = ""
+        self.answers_within: int = self.http_timeout
 
     # What a runtime decides.
 
@@ -44,7 +49,7 @@ class WorkspaceSpawner(Spawner):  # type: ignore[misc]
         raise NotImplementedError
 
     async def look(self) -> str:
-        """Why the workspace does not run any more; nothing while it does."""
+        """Why the workspace does not run any more; nothing while it does. Raises where that cannot be seen."""
         raise NotImplementedError
 
     async def end(self, workspace: dict[str, Any]) -> None:
@@ -57,7 +62,7 @@ class WorkspaceSpawner(Spawner):  # type: ignore[misc]
         """The guard's address; raises HTTPError with words for the person where there is no workspace to be had."""
         if not self.name:
             raise refused(403, "A workspace belongs to a project: start it from the projects page.")
-        self.ended = ""
+        self.ended, self.http_timeout = "", self.answers_within
         try:
             answer = await internal_api().open_workspace(username=self.user.name, project=self.name)
             plan = LaunchPlan.from_dict(answer)
@@ -77,10 +82,14 @@ class WorkspaceSpawner(Spawner):  # type: ignore[misc]
         return self.places.guard_url
 
     async def poll(self) -> int | None:
-        """None while it runs; why not is kept for the event."""
+        """None while it runs, or cannot be seen; why not is kept for the event."""
         if not self.workspace:
             return 0
-        reason = await self.look()
+        try:
+            reason = await self.look()
+        except TreError as error:
+            self.log.warning("%s: whether it runs cannot be seen: %s", self._log_name, error.message)
+            return None
         if not reason:
             return None
         self.ended = reason
@@ -100,6 +109,9 @@ class WorkspaceSpawner(Spawner):  # type: ignore[misc]
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self.workspace = dict(state.get("workspace", {}))
+        if self.workspace:
+            # It ran before this Hub began, so it need not show that it came up: the guard may be away, too.
+            self.http_timeout = FOR_EVER
 
     def clear_state(self) -> None:
         super().clear_state()

@@ -30,18 +30,19 @@ CUT = "tests_cut"
 class Machine:
     place: Place
 
-    def process(self, program: str) -> int:
-        """As this machine counts them. Raises `NotFound`."""
+    def process(self, program: str, argument: str = "") -> int:
+        """As this machine counts them; with an argument that says which of several. Raises `NotFound`."""
         entries = Journal(self.place.journal).read()
         everybody = {pid for each in entries if each.kind == "group" for pid in groups.members(Path(each.path))}
         for pid in sorted(everybody):
-            if name_of(pid) == program:
+            words = command_of(pid)
+            if os.path.basename(words[0]) == program and (not argument or argument in words):
                 return pid
         raise NotFound(f"{program} does not run")
 
-    def kill(self, program: str) -> int:
+    def kill(self, program: str, argument: str = "") -> int:
         """At once; returns who it was."""
-        pid = self.process(program)
+        pid = self.process(program, argument)
         os.kill(pid, signal.SIGKILL)
         return pid
 
@@ -122,8 +123,8 @@ class Machine:
             relay.wait()
 
 
-def name_of(pid: int) -> str:
-    """The program's own name; nothing where the process is gone."""
+def command_of(pid: int) -> list[str]:
+    """Program and arguments; one empty word where the process is gone."""
     with contextlib.suppress(OSError):
-        return os.path.basename(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace"))
-    return ""
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    return [""]

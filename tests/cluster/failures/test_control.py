@@ -42,6 +42,17 @@ def test_the_api_server_does_not_answer_for_a_while(scene: Scene, newcomer: Rese
     newcomer.leave()
 
 
+def test_a_hub_that_begins_while_the_api_server_is_away(scene: Scene, machine: Machine) -> None:
+    """The kubelet begins its container anew, and it can see no pod: longer than it waits for the first look."""
+    with machine.stopped("kube-apiserver"):
+        machine.kill("python", "jupyterhub")
+        time.sleep(75)
+        assert scene.researcher.says("print(x)") == "41"
+        assert scene.researcher.live() == [scene.workspace]
+    within(60, lambda: scene.release.kubectl("get", "--raw=/readyz"))
+    scene.nothing_is_lost()
+
+
 def test_etcd_is_slow(scene: Scene, newcomer: Researcher, machine: Machine) -> None:
     """Every write waits for it. A start takes longer, or is refused in words; nothing is done twice."""
     with machine.slow("etcd", runs=0.3, stands=1.2):
