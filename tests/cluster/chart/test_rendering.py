@@ -274,7 +274,7 @@ def test_the_proxy_is_configured_as_the_embedded_one(rendered: list[Object], pro
     people, theirs = static["entryPoints"]["http"], embedded["entryPoints"]["http"]
     assert {**people, "address": ""} == {**theirs, "address": ""}
     assert static["global"] == embedded["global"]
-    assert rules["http"]["middlewares"]["tre-headers"] == told(https=profile == "outside")
+    assert rules["http"]["middlewares"]["tre-headers"] == told(https=PROFILES[profile][0]["url"].startswith("https"))
     # Nobody can change a rule: no API, and a file that only an upgrade replaces.
     assert "api" not in static
     assert static["providers"]["file"]["watch"] is False
