@@ -10,7 +10,7 @@ from tests.fixtures.workspaces import Desk, grant_survey
 from tre.people.model import Role
 from tre.projects import service as projects
 from tre.store import Database
-from tre.workspaces import service
+from tre.workspaces import gate, service
 from tre.workspaces.model import Traffic, WorkspaceState
 
 
@@ -77,8 +77,8 @@ def test_the_gate_of_many_is_that_of_each(desk: Desk, street: dict[str, str]):
     desk.projects.propose("delta", desk.bob)
     pairs = [(slug, name) for slug in ("alpha", "beta", "gamma", "delta", "cost") for name in ("bob", "carol")]
     with db.read() as session:
-        together = service.obstacles_of(session, pairs, now)
-        alone = {pair: service.obstacles(session, *pair, now) for pair in pairs}
+        together = gate.obstacles_of(session, pairs, now)
+        alone = {pair: gate.obstacles(session, *pair, now) for pair in pairs}
     assert together == alone
     codes = {pair: [obstacle.code for obstacle in found] for pair, found in together.items()}
     assert codes["alpha", "carol"] == ["not_a_member"]

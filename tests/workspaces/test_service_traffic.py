@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.fixtures.database import START
 from tests.fixtures.workspaces import Desk
 from tre.errors import NotFound
-from tre.workspaces import rules, service, traffic
+from tre.workspaces import gate, rules, traffic
 from tre.workspaces.model import Traffic, WorkspacePolicy, WorkspaceState
 
 POLICY = WorkspacePolicy(alarm_bytes_per_day=200, suspend_bytes_per_day=1000, suspend_seconds=600)
@@ -76,9 +76,9 @@ def test_a_suspension_lasts_over_midnight(desk: Desk, workspace_id: str):
     assert book(desk, workspace_id, 1).suspended
     with desk.people.db.read() as session:
         now = desk.people.clock()
-        codes = [obstacle.code for obstacle in service.obstacles(session, "cost", "bob", now)]
+        codes = [obstacle.code for obstacle in gate.obstacles(session, "cost", "bob", now)]
         assert codes == ["traffic_suspended"]
-        assert service.lost(session, "cost", "bob", now) == []
+        assert gate.lost(session, "cost", "bob", now) == []
     desk.people.clock.advance(minutes=4)
     assert not book(desk, workspace_id, 1).suspended
 

@@ -28,7 +28,7 @@ from tre.people import service as people
 from tre.people.model import Person
 from tre.people.rules import may_enter
 from tre.projects import service as projects
-from tre.workspaces import routes, traffic
+from tre.workspaces import gate, routes, traffic
 from tre.workspaces import service as workspaces
 from tre.workspaces.controller import SYSTEM_STOPS
 from tre.workspaces.model import WorkspaceState
@@ -117,7 +117,7 @@ def person(username: str, platform: PlatformHere) -> dict[str, Any]:
         found = people.get_person(session, username)
         listed = []
         mine = projects.list_projects(session, member=username)
-        gates = workspaces.obstacles_of(session, [(project.slug, username) for project in mine], now)
+        gates = gate.obstacles_of(session, [(project.slug, username) for project in mine], now)
         for project in mine:
             obstacles = gates[project.slug, username]
             reason = " ".join(obstacle.message for obstacle in obstacles)

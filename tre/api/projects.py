@@ -18,7 +18,7 @@ from tre.people.rules import has_role
 from tre.projects import agreement, rules, service
 from tre.projects.model import Project, RefusalCode
 from tre.projects.service import Ask, Proposal
-from tre.workspaces import service as workspaces
+from tre.workspaces import gate
 
 router = APIRouter(tags=["projects"])
 
@@ -183,10 +183,10 @@ def remove_member(
 
 
 @router.get("/projects/{slug}/gate")
-def gate(slug: str, platform: PlatformHere, actor: CurrentActor, username: str = "") -> list[dict[str, str]]:
+def project_gate(slug: str, platform: PlatformHere, actor: CurrentActor, username: str = "") -> list[dict[str, str]]:
     """Every obstacle between a person (by default oneself) and a workspace of the project."""
     with platform.db.read() as session:
         members = service.member_names(service.get(session, slug))
         rules.check_see(actor, members)
-        obstacles = workspaces.obstacles(session, slug, username or actor.username, platform.db.clock())
+        obstacles = gate.obstacles(session, slug, username or actor.username, platform.db.clock())
         return [{"code": o.code, "message": o.message, "remedy": o.remedy} for o in obstacles]

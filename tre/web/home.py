@@ -19,6 +19,7 @@ from tre.projects.model import Project, ProjectState
 from tre.web.form import Submitted
 from tre.web.page import NOTHING_SENT, Sent, answer, page, see_other
 from tre.web.session import Anybody, SignedIn, Visit
+from tre.workspaces import gate
 from tre.workspaces import service as workspaces
 from tre.workspaces.model import Workspace, WorkspaceState
 
@@ -60,7 +61,7 @@ def mine(session: Session, visit: Visit) -> dict[str, Any]:
 def places(session: Session, visit: Visit, found: Sequence[Project]) -> list[Place]:
     """In a number of queries that does not grow with them."""
     username = visit.actor.username
-    obstacles = workspaces.obstacles_of(session, [(project.slug, username) for project in found], visit.now)
+    obstacles = gate.obstacles_of(session, [(project.slug, username) for project in found], visit.now)
     live = {each.project_slug: each for each in workspaces.list_workspaces(session, username=username, live=True)}
     return [_place(username, each, obstacles[each.slug, username], live.get(each.slug)) for each in found]
 

@@ -20,7 +20,7 @@ from tre.errors import NotFound, TreError
 from tre.people.rules import Obstacle
 from tre.projects.service import Pair
 from tre.store import Database
-from tre.workspaces import rules, service
+from tre.workspaces import gate, rules, service
 from tre.workspaces.model import LIVE, Workspace, WorkspaceState
 from tre.workspaces.service import LEASE_SECONDS, TOKEN_LIFE, Leases
 
@@ -49,7 +49,7 @@ def converge(db: Database, leases: Leases, enders: Sequence[Ender], tokens: Toke
         )
         leftovers = session.scalars(unrevoked).all()
         # For all at once: one by one, five hundred would be thousands of queries, again in each pass.
-        lost = service.lost_of(session, {_pair(workspace) for workspace in live}, db.clock())
+        lost = gate.lost_of(session, {_pair(workspace) for workspace in live}, db.clock())
     acted = 0
     for workspace in [*live, *leftovers]:
         try:

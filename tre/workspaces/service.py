@@ -8,7 +8,7 @@ revokes the credential. Running it is left to a runtime; keeping the world as th
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -20,17 +20,14 @@ from sqlalchemy.orm import Session
 from tre.audit import SYSTEM, Actor, UseCase, use_case
 from tre.audit.chain import plain
 from tre.credentials import Lease
-from tre.data import carrying, grants, snapshots
+from tre.data import carrying, snapshots
 from tre.data.sources import Places as DataPlaces
 from tre.errors import Conflict, GateClosed, NotFound, TreError
-from tre.people import identities
-from tre.people.rules import Obstacle
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
-from tre.projects.service import Pair
 from tre.settings import PostgresServer, make_private_folder
 from tre.store import Database
-from tre.workspaces import login, nodes, rules, traffic
+from tre.workspaces import gate, login, nodes, rules
 from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
 from tre.workspaces.plan import DataMount, LaunchPlan
 from tre.workspaces.policy import door_limits_of, limits_of, policy_of
@@ -71,34 +68,6 @@ class Places:
     on_cluster: bool = False
 
 
-def obstacles(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
-    """The whole gate: project, person, agreement, standings, grants and extracts, suspension for traffic."""
-    return obstacles_of(session, [(project, username)], now)[project, username]
-
-
-def obstacles_of(session: Session, pairs: Collection[Pair], now: datetime) -> dict[Pair, list[Obstacle]]:
-    """The same for many projects and people, in a number of queries that does not grow with them."""
-    closed = traffic.closed_of(session, pairs)
-    return {
-        pair: found + rules.suspension_obstacle(closed.get(pair), now)
-        for pair, found in lost_of(session, pairs, now).items()
-    }
-
-
-def lost(session: Session, project: str, username: str, now: datetime) -> list[Obstacle]:
-    """The gate's part that also ends a workspace that runs. A suspension for traffic only closes its door."""
-    return lost_of(session, [(project, username)], now)[project, username]
-
-
-def lost_of(session: Session, pairs: Collection[Pair], now: datetime) -> dict[Pair, list[Obstacle]]:
-    """The same for many projects and people, in a number of queries that does not grow with them."""
-    today = now.date()
-    signed_in = identities.obstacles_of(session, {username for _, username in pairs}, now)
-    gates = projects.gates(session, pairs, today)
-    data = grants.obstacles_of(session, {project for project, _ in pairs}, today)
-    return {pair: signed_in.get(pair[1], []) + gates[pair] + data[pair[0]] for pair in pairs}
-
-
 def start(db: Database, leases: Leases, places: Places, actor: Actor, project: str) -> LaunchPlan:
     """Opens the actor's workspace in a project and returns its plan (without the intake token, which the edge adds).
 
@@ -109,7 +78,7 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
     with use_case(db, actor, "workspace.start", f"workspace:{workspace_id}") as case:
         case.note(project=project, person=actor.username)
         projects.get(case.session, project)
-        check_gate(obstacles(case.session, project, actor.username, case.now))
+        check_gate(gate.obstacles(case.session, project, actor.username, case.now))
         where = _on_cluster(case, project) if places.on_cluster else ()
         live = select(Workspace.id).where(
             Workspace.project_slug == project, Workspace.username == actor.username, Workspace.state.in_(LIVE)
