@@ -62,7 +62,7 @@ def test_there_is_something_to_lose(release: Release, researcher: Researcher, sa
 def test_it_is_saved_while_nothing_of_it_runs(release: Release, researcher: Researcher, safe: Safe) -> None:
     for kind in ("deployments", "statefulsets"):
         release.space("scale", kind, "--all", "--replicas=0")
-        release.space("wait", "--for=delete", "pods", "--selector=app.kubernetes.io/name=tre", "--timeout=120s")
+    release.space("wait", "--for=delete", "pods", "--selector=app.kubernetes.io/name=tre", "--timeout=120s")
     listed = json.loads(release.space("get", "secrets", "--selector=app.kubernetes.io/name=tre", "--output=json"))
     safe.secrets = [bare(secret) for secret in listed["items"]]
     assert {secret["metadata"]["name"] for secret in safe.secrets} >= {"tre-door", "tre-logins"}

@@ -101,9 +101,9 @@ class Scene:
     def refused(self, newcomer: Researcher, words: str, seconds: float = 30) -> None:
         page = self.researcher.browser.refused_workspace(newcomer.project, seconds)
         assert words in page, page
-        listed = self.researcher.stage.tre("ada", "workspace", "list", "--project", newcomer.project)
-        assert listed[0]["state"] == "failed"
-        assert words in listed[0]["reason"], listed[0]
+        shown = ("ada", "workspace", "list", "--project", newcomer.project)
+        last = within(60, lambda: self.researcher.stage.tre(*shown)[0], lambda found: found["state"] == "failed")
+        assert words in last["reason"], last
 
     @contextlib.contextmanager
     def parts_elsewhere(self) -> Iterator[None]:
@@ -126,7 +126,9 @@ class Scene:
         """The workspace's own, as it could be carried away: for `login_works`."""
         found: str = self.researcher.says(LOGIN)
         address = self.release.space.service_address("tre-postgres-data")
-        return json.dumps(json.loads(found) | {"host": address})
+        # By itself: who carried it away has no service file.
+        whole = json.loads(found) | {"host": address}
+        return json.dumps({name: value for name, value in whole.items() if name != "service"})
 
     def gone(self) -> bool:
         """The pod, and what ran in it."""
