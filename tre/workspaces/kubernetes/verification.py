@@ -15,12 +15,12 @@ import platform as machine
 import secrets
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tre.errors import NotFound, TreError, Unavailable
+from tre.errors import Conflict, NotFound, TreError, Unavailable
 from tre.workspaces.kubernetes import life
 from tre.workspaces.kubernetes.aims import OPTIONAL, Aims, Surroundings, real_aims
 from tre.workspaces.kubernetes.api import Api
@@ -177,7 +177,9 @@ def running(cluster: Cluster, api: Api, plan: LaunchPlan, argument: str, trial: 
         yield _ended(cluster, api, plan, uid, trial)
     finally:
         space, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
-        api.delete(POD, space, name, uid=uid)
+        # Refused where another has its name: then ours is gone.
+        with suppress(Conflict):
+            api.delete(POD, space, name, uid=uid)
 
 
 def _ended(cluster: Cluster, api: Api, plan: LaunchPlan, uid: str, trial: Trial) -> Object:
