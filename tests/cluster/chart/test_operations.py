@@ -31,7 +31,7 @@ class Safe:
     """Where a backup lies."""
 
     folder: Path
-    secrets: list[Object] = field(default_factory=list)
+    kept: list[Object] = field(default_factory=list)
     request: dict[str, Any] = field(default_factory=dict)
     events: int = 0
 
@@ -63,17 +63,17 @@ def test_it_is_saved_while_nothing_of_it_runs(release: Release, researcher: Rese
     for kind in ("deployments", "statefulsets"):
         release.space("scale", kind, "--all", "--replicas=0")
     release.space("wait", "--for=delete", "pods", "--selector=app.kubernetes.io/name=tre", "--timeout=120s")
-    listed = json.loads(release.space("get", "secrets", "--selector=app.kubernetes.io/name=tre", "--output=json"))
-    safe.secrets = [bare(secret) for secret in listed["items"]]
-    assert {secret["metadata"]["name"] for secret in safe.secrets} >= {"tre-door", "tre-logins"}
+    kept = ("secrets,configmaps", "--selector=app.kubernetes.io/name=tre", "--output=json")
+    safe.kept = [bare(found) for found in json.loads(release.space("get", *kept))["items"]]
+    assert {found["metadata"]["name"] for found in safe.kept} >= {"tre-door", "tre-logins", "tre-ca"}
     for folder in release.folders:
         copy(folder, safe.folder)
     assert any((safe.folder / release.space.name / "tre-content").rglob("*"))
 
 
-def bare(secret: Object) -> Object:
-    kept = {key: value for key, value in secret["metadata"].items() if key not in ITS_OWN}
-    return {**secret, "metadata": kept}
+def bare(found: Object) -> Object:
+    kept = {key: value for key, value in found["metadata"].items() if key not in ITS_OWN}
+    return {**found, "metadata": kept}
 
 
 def copy(folder: Path, into: Path) -> None:
@@ -89,7 +89,7 @@ def test_everything_is_lost(release: Release, safe: Safe) -> None:
 
 def test_it_is_the_same_again(release: Release, researcher: Researcher, safe: Safe) -> None:
     release.kubectl.apply([objects.namespace(release.space.name)])
-    release.kubectl.apply(safe.secrets)
+    release.kubectl.apply(safe.kept)
     for folder in release.folders:
         copy(safe.folder / folder.name, folder.parent)
     release.provide(release.space.name, *CLAIMS)
