@@ -89,7 +89,7 @@ class Neighbours:
 def strict(key: Ed25519PrivateKey) -> Judge:
     def judge(workspace: str, token: str) -> bool:
         try:
-            tokens.verify(token, key.public_key(), workspace_id=workspace, now=datetime.now(UTC))
+            tokens.verify(token, (key.public_key(),), workspace_id=workspace, now=datetime.now(UTC))
         except Unauthenticated:
             return False
         return True

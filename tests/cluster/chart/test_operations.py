@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cluster import objects
+from tests.cluster.failures.scene import within
 from tre.workspaces.kubernetes.names import namespace_of
 
 from .release import CLAIMS, VALUES, Release
@@ -55,6 +56,7 @@ def test_there_is_something_to_lose(release: Release, researcher: Researcher, sa
     safe.request = researcher.submits()
     assert safe.request["state"] == "in_review", safe.request
     researcher.leave()
+    within(60, lambda: researcher.live() == [])
     safe.events = researcher.stage.tre("ada", "audit", "verify")["events"]
     assert safe.events > 0
 
