@@ -27,6 +27,8 @@ from tre.stack.ports import free_ports
 NAME = "plain"
 PEOPLE, HUB, API = 8000, 8081, 8099
 SITE = next((Path(sys.prefix) / "lib").glob("python3*/site-packages"))
+SITE_VOLUME: Object = {"name": "site", "hostPath": {"path": str(SITE)}}
+SITE_MOUNT: Object = {"name": "site", "mountPath": "/site", "readOnly": True}
 SINGLE_USER = "import sys; sys.path.append('/site'); from jupyterhub.singleuser import main; main()"
 RULES = "/shared/rules.toml"
 CONFIG = """
@@ -54,6 +56,8 @@ def traits(limits: Object) -> dict[str, Object]:
             "spawner_class": "kubespawner.KubeSpawner",
             "proxy_class": "traefik_file",
             "allow_named_servers": True,
+            # Else signing in would start a server without a name.
+            "default_url": "/hub/home",
         },
         "Authenticator": {"allow_all": True},
         "KubeSpawner": {
@@ -71,13 +75,13 @@ def traits(limits: Object) -> dict[str, Object]:
                 {"name": "home", "emptyDir": {}},
                 {"name": "tmp", "emptyDir": {"medium": "Memory"}},
                 {"name": "run", "emptyDir": {"medium": "Memory"}},
-                {"name": "site", "hostPath": {"path": str(SITE)}},
+                SITE_VOLUME,
             ],
             "volume_mounts": [
                 {"name": "home", "mountPath": "/home/researcher"},
                 {"name": "tmp", "mountPath": "/tmp"},
                 {"name": "run", "mountPath": "/run/jupyter"},
-                {"name": "site", "mountPath": "/site", "readOnly": True},
+                SITE_MOUNT,
             ],
         },
         "TraefikFileProviderProxy": {
@@ -115,7 +119,9 @@ def _spec() -> Object:
     shared = {"name": "shared", "mountPath": "/shared"}
     mounts = [shared, {"name": "config", "mountPath": "/config", "readOnly": True}]
     hub: Object = {"image": "localhost/tre-hub:0.1.0", "imagePullPolicy": "Never", "volumeMounts": mounts}
-    serve = ["jupyterhub", "--config=/config/config.py"]
+    serve = {"command": ["jupyterhub", "--config=/config/config.py"], "workingDir": "/shared"}
+    # Our image has no proxy's client: the proxy of a release has fixed rules.
+    site = {"env": [{"name": "PYTHONPATH", "value": "/site"}], "volumeMounts": [*mounts, SITE_MOUNT]}
     proxy = {"image": "localhost/tre-proxy:0.1.0", "imagePullPolicy": "Never", "volumeMounts": mounts}
     return {
         "serviceAccountName": NAME,
@@ -123,10 +129,14 @@ def _spec() -> Object:
         "securityContext": {"fsGroup": 10001},
         "initContainers": [{**hub, "name": "rules", "command": ["python", "-c", f"open({RULES!r}, 'w')"]}],
         "containers": [
-            {**hub, "name": "hub", "command": serve, "workingDir": "/shared"},
+            {**hub, **serve, **site, "name": "hub"},
             {**proxy, "name": "proxy", "args": ["--configFile=/config/static.yaml"]},
         ],
-        "volumes": [{"name": "shared", "emptyDir": {}}, {"name": "config", "configMap": {"name": NAME}}],
+        "volumes": [
+            {"name": "shared", "emptyDir": {}},
+            {"name": "config", "configMap": {"name": NAME}},
+            SITE_VOLUME,
+        ],
     }
 
 
