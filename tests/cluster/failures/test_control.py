@@ -37,7 +37,7 @@ def test_the_api_server_does_not_answer_for_a_while(scene: Scene, newcomer: Rese
     within(60, lambda: scene.release.kubectl("get", "--raw=/readyz"))
     assert within(60, scene.leader) in scene.pods("controller")
     scene.nothing_is_lost()
-    newcomer.start()
+    within(60, newcomer.start)
     assert newcomer.rows() == "60 60"
     newcomer.leave()
 
@@ -95,7 +95,8 @@ def test_a_node_that_is_lost(scene: Scene, newcomer: Researcher, machine: Machin
     within(60, scene.gone)
     scene.again()
     scene.nothing_is_lost()
-    newcomer.start()
+    # The canary looks at a node that came back as at a new one.
+    within(150, newcomer.start)
     assert newcomer.rows() == "60 60"
     newcomer.leave()
 
