@@ -88,7 +88,7 @@ test-long: install $(IDENTITIES)/.installed $(STORAGE)/.installed ## the same wi
 cluster: install ## a real Kubernetes for the tests (root, Debian, Go); builds it the first time
 	@$(BIN)/python -m tests.cluster up
 
-test-cluster: install $(IDENTITIES)/.installed $(POSTGRES)/.installed ## the tests that need one, on it or on the cluster that KUBECONFIG names; one that was not up ends
+test-cluster: install $(IDENTITIES)/.installed $(POSTGRES)/.installed $(STORAGE)/.installed ## the tests that need one, on it or on the cluster that KUBECONFIG names; one that was not up ends
 	@if test -n "$$KUBECONFIG"; then $(CLUSTER_TESTS); else \
 		$(BIN)/python -m tests.cluster running || trap '$(BIN)/python -m tests.cluster down' EXIT; \
 		$(BIN)/python -m tests.cluster up && $(MAKE) --no-print-directory images && $(CLUSTER_TESTS); fi

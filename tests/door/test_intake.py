@@ -51,17 +51,21 @@ def test_a_key_that_was_rotated_is_asked_for_once(intake: Intake):
     newest = new.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     token = make(new.sign, workspace_id="w1", now=datetime.now(UTC), life=HOUR)
     foreign = make(Ed25519PrivateKey.generate().sign, workspace_id="w1", now=datetime.now(UTC), life=HOUR)
-    asked = lambda: [path for _, path, _ in intake.api.calls].count("/internal/intake-key")  # noqa: E731
     assert listed(intake, token) == 401
     intake.api.intake_key = (newest + PEM).decode()
     try:
         wait_for(lambda: listed(intake, token) == 200, "the new key")
-        before = asked()
+        before = asked(intake)
         assert [listed(intake, foreign) for _ in range(20)] == [401] * 20
-        assert asked() <= before + 1
+        assert asked(intake) <= before + 1
         assert listed(intake, good()) == 200
     finally:
         intake.api.intake_key = PEM.decode()
+
+
+def asked(intake: Intake) -> int:
+    """How often for the key."""
+    return [path for _, path, _ in intake.api.calls].count("/internal/intake-key")
 
 
 def listed(intake: Intake, token: str) -> int:
