@@ -65,7 +65,7 @@ ca = "/etc/tre/ca/bucket/ca.pem"
 [projects]
 control_namespace = {{ $space | quote }}
 hub_account = "tre-hub"
-image = {{ .Values.projects.image | default (include "tre.image" (dict "root" . "image" "workspace")) | quote }}
+image = {{ include "tre.workspaceImage" . | quote }}
 pull_policy = {{ .Values.images.pullPolicy | quote }}
 pod_security_version = {{ .Values.projects.podSecurityVersion | quote }}
 dns_address = {{ .Values.dns.clusterIP | quote }}

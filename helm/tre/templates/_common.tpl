@@ -19,6 +19,10 @@ app.kubernetes.io/component: {{ .part }}
 {{ .root.Values.images.registry }}/tre-{{ .image }}:{{ .root.Values.images.tag | default .root.Chart.AppVersion }}
 {{- end }}
 
+{{- define "tre.workspaceImage" -}}
+{{ .Values.projects.image | default (include "tre.image" (dict "root" . "image" "workspace")) }}
+{{- end }}
+
 {{- define "tre.doorSecret" -}}
 {{ .Values.doorSecrets | default "tre-door" }}
 {{- end }}

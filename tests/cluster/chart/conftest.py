@@ -13,6 +13,7 @@ from tests.cluster.machine.place import Place
 
 from .release import Release, installed
 from .rendering import PROFILES, Object, render
+from .rights import Installation, in_force
 
 
 @pytest.fixture(scope="session", params=sorted(PROFILES))
@@ -31,4 +32,10 @@ def rendered(helm_program: Path, profile: str) -> list[Object]:
 def release(kubectl: Kubectl, our_place: Place, helm_program: Path, facts: Facts) -> Iterator[Release]:
     """Needs our own cluster (`facts`), onto which `make images` puts the images."""
     with installed(kubectl, our_place, helm_program) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def installation(kubectl: Kubectl, helm_program: Path) -> Iterator[Installation]:
+    with in_force(kubectl, helm_program) as found:
         yield found
