@@ -1,7 +1,9 @@
 """`python -m tests.cluster.suite [--once-more]`: every test that needs the cluster, by the user who may run it.
 
-Decides who runs what: root, who made the cluster; then, as an ordinary user, what starts servers of ours. Each says in
-the end what it did not run. `--once-more` runs what failed a second time, by itself: what fails again fails.
+Decides who runs what (root, who made the cluster; an ordinary user, what starts servers of ours) and what goes side by
+side: most of the time a test waits for pods, so two processors carry two of them. What stops servers, or counts what a
+cluster leaves behind, runs by itself. Each says in the end what it did not run. `--once-more` runs what failed a second
+time, by itself: what fails again fails.
 """
 
 from __future__ import annotations
@@ -9,36 +11,72 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from .machine.place import place
 
-PROJECTS = "tests/cluster/projects"
-OF_ROOT = ("tests/cluster", f"--ignore={PROJECTS}")
+FOLDER = "tests/cluster"
 CHECKOUT = Path(__file__).resolve().parents[2]
+RELEASES = (f"{FOLDER}/chart", f"{FOLDER}/outside")
+PROJECTS = (f"{FOLDER}/projects",)
+ALONE = (f"{FOLDER}/test_lifecycle.py", f"{FOLDER}/failures")
+OTHERS = (FOLDER, *(f"--ignore={each}" for each in (*RELEASES, *PROJECTS, *ALONE)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tests for one run of pytest."""
+
+    name: str
+    chosen: tuple[str, ...]
+    ordinary: bool = False
+
+    def command(self, *more: str) -> list[str]:
+        user = [sys.executable, "-m", "tre.stack.ordinary", "--"] if self.ordinary else []
+        found = ("-q", "-rs", "--durations=10", f"--override-ini=cache_dir=build/cluster-{self.name}")
+        return [*user, sys.executable, "-m", "pytest", *found, *self.chosen, *more]
+
+
+SIDE_BY_SIDE = (
+    (Part("releases", RELEASES),),
+    (Part("cluster", OTHERS), Part("projects", PROJECTS, ordinary=True)),
+)
+AFTERWARDS = (Part("failures", ALONE),)
 
 
 def main(arguments: list[str]) -> int:
-    parts = {"root": pytest("root", *OF_ROOT), "ordinary": [*ordinary(), *pytest("ordinary", PROJECTS)]}
-    failed = [name for name, command in parts.items() if not passes(command)]
+    with ThreadPoolExecutor(len(SIDE_BY_SIDE)) as pool:
+        failed = [part for parts in pool.map(failures, SIDE_BY_SIDE) for part in parts]
+    failed += failures(AFTERWARDS)
     if arguments == ["--once-more"]:
-        failed = [name for name in failed if not passes([*parts[name], "--last-failed"])]
+        failed = [part for part in failed if not passes(part, "--last-failed")]
     return 1 if failed else 0
 
 
-def pytest(name: str, *chosen: str) -> list[str]:
-    return [sys.executable, "-m", "pytest", "-q", "-rs", f"--override-ini=cache_dir=build/cluster-{name}", *chosen]
+def failures(parts: tuple[Part, ...]) -> list[Part]:
+    """Those that failed, one after another."""
+    return [part for part in parts if not passes(part)]
 
 
-def ordinary() -> list[str]:
-    return [sys.executable, "-m", "tre.stack.ordinary", "--"]
-
-
-def passes(command: list[str]) -> bool:
-    """The kubeconfig is its owner's alone: it goes along as text."""
+def passes(part: Part, *more: str) -> bool:
+    """What it says is told when it is through: two at once would not be read. The kubeconfig is its owner's alone: it
+    goes along as text.
+    """
     config = Path(os.environ.get("KUBECONFIG") or place().kubeconfig)
     environment = {**os.environ, "TRE_TEST_KUBECONFIG": config.read_text()}
-    return subprocess.run(command, cwd=CHECKOUT, env=environment, check=False).returncode == 0
+    print(f"{part.name}: running", flush=True)
+    done = subprocess.run(
+        part.command(*more),
+        cwd=CHECKOUT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    print(f"{part.name}:\n{done.stdout.decode(errors='replace')}", flush=True)
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

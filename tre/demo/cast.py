@@ -53,7 +53,8 @@ class Account:
     """What a person knows: password, and the secret in their authenticator app."""
 
     part: Part
-    password: str = field(default_factory=lambda: secrets.token_urlsafe(15), repr=False)
+    #: Digits never hold, by chance, the name of who is called Ada: such a password would be refused.
+    password: str = field(default_factory=lambda: f"{secrets.randbelow(10**24):024}", repr=False)
     totp_secret: str = field(default="", repr=False)
     last_step: int = 0
 
