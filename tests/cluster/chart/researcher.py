@@ -149,12 +149,16 @@ class Researcher:
             raise AssertionError((state, self.stage.kube("logs", "deployment/tre-controller", "--tail=30")))
 
     def leave(self) -> None:
-        """The workspace of this project ends."""
+        """The workspace of this project ends, and everybody has heard of it."""
         live = self.stage.tre("ada", "workspace", "list", "--live")
         (mine,) = [each["id"] for each in live if each["project"] == self.project]
         self.stage.tre(NAME, "workspace", "stop", mine)
         self.stage.machine.hold(mine)
         assert self.stage.machine.left(seconds=60) == []
+        until = time.monotonic() + 30
+        while mine in self.live():
+            assert time.monotonic() < until
+            time.sleep(0.5)
 
     def says(self, code: str) -> str:
         return self.kernel.must(code).text.strip()

@@ -14,7 +14,7 @@ from tests.cluster.machine.contents import Kubectl
 from tests.cluster.machine.place import Place
 
 from .machine import Machine
-from .scene import Scene
+from .scene import Scene, within
 
 #: Two where one takes over from the other.
 VALUES = {**release.VALUES, "guard": {"replicas": 2}, "controller": {"replicas": 2}}
@@ -23,6 +23,12 @@ VALUES = {**release.VALUES, "guard": {"replicas": 2}, "controller": {"replicas":
 @pytest.fixture(scope="session")
 def machine(our_place: Place) -> Machine:
     return Machine(our_place)
+
+
+@pytest.fixture(autouse=True)
+def servers(kubectl: Kubectl) -> None:
+    """The cluster's own are back, also where the one before failed."""
+    within(90, lambda: kubectl("get", "--raw=/readyz"))
 
 
 @pytest.fixture(scope="package")

@@ -99,11 +99,17 @@ class Scene:
         self.nothing_is_lost()
 
     def refused(self, newcomer: Researcher, words: str, seconds: float = 30) -> None:
+        before = self._failed(newcomer.project)
         page = self.researcher.browser.refused_workspace(newcomer.project, seconds)
         assert words in page, page
-        shown = ("ada", "workspace", "list", "--project", newcomer.project)
-        last = within(60, lambda: self.researcher.stage.tre(*shown)[0], lambda found: found["state"] == "failed")
-        assert words in last["reason"], last
+        found = within(60, lambda: self._failed(newcomer.project), lambda failed: len(failed) > len(before))
+        (reason,) = [found[each] for each in found.keys() - before.keys()]
+        assert words in reason, reason
+
+    def _failed(self, project: str) -> dict[str, str]:
+        """Why, of each of its workspaces that failed."""
+        shown = self.researcher.stage.tre("ada", "workspace", "list", "--project", project)
+        return {each["id"]: each["reason"] for each in shown if each["state"] == "failed"}
 
     @contextlib.contextmanager
     def parts_elsewhere(self) -> Iterator[None]:
