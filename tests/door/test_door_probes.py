@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import re
 import shutil
 import signal
+import socketserver
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +23,22 @@ import pytest
 from tests.door.parts import ROOT, GuardHouse, door_settings, route_for, wait_for
 from tests.door.platform import Person, Platform
 from tests.door.stand_in import InternalApi, StandInHub, owner_model
+from tests.door.test_kept import Guards, guards
 from tests.door.wide_guard import MISTAKES
 from tre.door.guard import paths
+from tre.door.guard.kept import Seal
+from tre.door.guard.routes import Route
+from tre.door.internal_api import read_secret
 from tre.door.places import Places
-from tre.door.probes import guard
+from tre.door.probes import guard, raw
 from tre.door.probes.contents import with_traps_in_the_home
 from tre.door.probes.guard import NO_OTHER, OTHER, Door, name_of
 from tre.door.probes.owner import at_the_guard
 from tre.door.probes.spellings import ADDRESSES
 from tre.door.probes.told import taken_in
-from tre.errors import InvalidInput
 from tre.workspaces.probes.report import Report, Result
 
+__all__ = ["guards"]
 FAMILIES = {name_of(family) for family in ADDRESSES}
 PER_FAMILY = 60
 
@@ -220,27 +228,47 @@ def test_one_at_a_time_in_a_pod(house: GuardHouse, jupyter: Path) -> None:
     assert "is being asked already" in found.err
 
 
-# What the control plane takes in.
+class Hostile(socketserver.BaseRequestHandler):
+    """An answer without end; `pause` between two pieces."""
+
+    pause = 0.0
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            self.request.recv(65536)
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                self.request.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+                time.sleep(self.pause)
 
 
-def result(family: str, **changes: str) -> Result:
-    values = {"name": name_of(family), "workspace_id": "w1", "wall": "guard", "tries": "x", "detail": "y"}
-    return Result(**{**values, "verdict": "refused", **changes})  # type: ignore[arg-type]
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_an_answer_without_end_takes_neither_memory_nor_time(monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
+    """A guard shares its pod's memory with who asks: 4 MiB are held, or what comes in time."""
+    monkeypatch.setattr(raw, "SECONDS", 0.5 if pause else 60.0)
+    monkeypatch.setattr(Hostile, "pause", pause)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hostile) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with raw.RawHttp(("127.0.0.1", server.server_address[1]), {}) as browser:
+            assert browser.ask("GET", "/") == (0, b"")
+        server.shutdown()
 
 
-WHOLE = tuple(map(result, (*ADDRESSES, OTHER)))
+# As it is in a pod.
 
 
-def test_what_is_missing_was_not_tried() -> None:
-    assert taken_in("w1", WHOLE, []) == Report(WHOLE)
-    assert taken_in("w1", WHOLE[:-1], [NO_OTHER, "more"]) == Report(WHOLE[:-1], (NO_OTHER,))
-    assert taken_in("w1", WHOLE[:-1], []).named("could_not_run") == [name_of(OTHER)]
-    assert set(taken_in("w1", (), []).named("could_not_run")) == FAMILIES | {name_of(OTHER)}
-
-
-@pytest.mark.parametrize(
-    "changes", [{"workspace_id": "w2"}, {"name": "pod-kubelet"}, {"wall": "network policy"}, {"name": "guard-new"}]
-)
-def test_it_speaks_of_the_guard_and_of_this_workspace_alone(changes: dict[str, str]) -> None:
-    with pytest.raises(InvalidInput):
-        taken_in("w1", (*WHOLE, result("files", **changes)), [])
+def test_in_a_pod_the_route_is_one_that_the_guard_learnt(guards: Guards, jupyter: Path) -> None:
+    """With the settings of a cluster, at a guard that nobody told of it: the control plane kept its route."""
+    route, hub = route_for(jupyter), StandInHub(guards.places.hub_port)
+    hub.tokens[route["hub_api_token"]] = owner_model("alice", "heart")
+    secret = read_secret(guards.places.secret("guard-cookie")).encode()
+    guards.api.live["w1"] = Seal(secret).close(Route.from_json(route))
+    hub.start()
+    try:
+        guards.begin()
+        wait_for(lambda: guards.serves() and guards.knows(1), "the guard")
+        found = ran(GuardHouse(guards.settings, guards.api, hub), "w1")
+    finally:
+        hub.stop()
+    assert (found.code, set(found.verdicts().values())) == (0, {"refused"}), found

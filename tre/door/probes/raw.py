@@ -11,6 +11,8 @@ from types import TracebackType
 Address = str | tuple[str, int]
 #: For a whole answer, however it dribbles: a workspace may be hostile.
 SECONDS = 20.0
+#: So much of an answer is held, and no more: the guard beside us must not run out of memory for it.
+MOST_BYTES = 4 * 1024 * 1024
 
 
 class RawHttp:
@@ -21,7 +23,7 @@ class RawHttp:
         self._lines = [f"{name}: {value}" for name, value in headers.items()]
         self._socket: socket.socket | None = None
         self._rest = b""
-        self._late_at = 0.0
+        self._late_at, self._came = 0.0, 0
 
     def __enter__(self) -> RawHttp:
         return self
@@ -30,8 +32,8 @@ class RawHttp:
         self._close()
 
     def ask(self, method: str, target: str, body: bytes = b"") -> tuple[int, bytes]:
-        """Status and whole answer, head included; (0, b"") where twice none came. `target`: characters are bytes;
-        `body`: JSON, and the method one that does the same when it is asked twice.
+        """Status and whole answer, head included; (0, b"") where twice none came, or one too late or too long.
+        `target`: characters are bytes; `body`: JSON, and the method one that does the same when it is asked twice.
         """
         for _ in range(2):
             try:
@@ -41,7 +43,7 @@ class RawHttp:
         return 0, b""
 
     def _ask(self, method: str, target: str, body: bytes) -> tuple[int, bytes]:
-        self._late_at = time.monotonic() + SECONDS
+        self._late_at, self._came = time.monotonic() + SECONDS, 0
         connection = self._connected()
         framing = ["Content-Type: application/json", f"Content-Length: {len(body)}"] if body else []
         lines = [f"{method} {target} HTTP/1.1", *self._lines, *framing, "", ""]
@@ -93,6 +95,9 @@ class RawHttp:
         if not data:
             raise EOFError
         self._rest += data
+        self._came += len(data)
+        if self._came > MOST_BYTES:
+            raise ValueError("too long")
 
     def _close(self) -> None:
         if self._socket is not None:
