@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import re
 import shutil
@@ -221,17 +220,20 @@ def test_what_one_that_was_killed_left_goes_with_the_next(house: GuardHouse, jup
 
 def test_one_at_a_time_in_a_pod(house: GuardHouse, jupyter: Path) -> None:
     served(house, jupyter)
-    with open(house.settings.run / "door-probes.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        found = ran(house, "w1")
-    assert (found.code, found.report) == (4, {})
-    assert "is being asked already" in found.err
+    first = begin(house, "w1")
+    wait_for(lambda: len(laid(jupyter)) == 2, "the traps")
+    first.send_signal(signal.SIGSTOP)
+    second = ran(house, "w1")
+    first.send_signal(signal.SIGCONT)
+    first.communicate(timeout=120)
+    assert (first.returncode, second.code, second.report) == (0, 4, {})
+    assert "is being asked already" in second.err
 
 
 class Hostile(socketserver.BaseRequestHandler):
     """An answer without end; `pause` between two pieces."""
 
-    pause = 0.0
+    pause, sent = 0.0, 0
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):
@@ -239,20 +241,24 @@ class Hostile(socketserver.BaseRequestHandler):
             self.request.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
             while True:
                 self.request.sendall(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+                Hostile.sent += 4096
                 time.sleep(self.pause)
 
 
 @pytest.mark.parametrize("pause", [0.0, 0.02])
 def test_an_answer_without_end_takes_neither_memory_nor_time(monkeypatch: pytest.MonkeyPatch, pause: float) -> None:
     """A guard shares its pod's memory with who asks: 4 MiB are held, or what comes in time."""
-    monkeypatch.setattr(raw, "SECONDS", 0.5 if pause else 60.0)
+    monkeypatch.setattr(raw, "SECONDS", 0.5 if pause else 10.0)
     monkeypatch.setattr(Hostile, "pause", pause)
+    monkeypatch.setattr(Hostile, "sent", 0)
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Hostile) as server:
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         with raw.RawHttp(("127.0.0.1", server.server_address[1]), {}) as browser:
             assert browser.ask("GET", "/") == (0, b"")
         server.shutdown()
+    # Asked twice, and as much again for what lies between the two; who dribbles is left long before.
+    assert Hostile.sent < (raw.MOST_BYTES if pause else 4 * raw.MOST_BYTES)
 
 
 # As it is in a pod.

@@ -89,8 +89,10 @@ class RawHttp:
         return found
 
     def _more(self) -> None:
-        connection = self._connected()
-        connection.settimeout(max(self._late_at - time.monotonic(), 0.001))
+        connection, left = self._connected(), self._late_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
         data = connection.recv(65536)
         if not data:
             raise EOFError
