@@ -30,7 +30,7 @@ from tre.door.guard.routes import Route
 from tre.door.internal_api import read_secret
 from tre.door.places import Places
 from tre.door.probes import guard, raw
-from tre.door.probes.contents import with_traps_in_the_home
+from tre.door.probes.contents import MOST, with_traps_in_the_home
 from tre.door.probes.guard import NO_OTHER, OTHER, Door, name_of
 from tre.door.probes.owner import at_the_guard
 from tre.door.probes.spellings import ADDRESSES
@@ -216,6 +216,16 @@ def test_what_one_that_was_killed_left_goes_with_the_next(house: GuardHouse, jup
         assert laid(jupyter) == [mine.name]
     finally:
         mine.unlink()
+
+
+def test_a_workspace_does_not_decide_how_much_is_taken_away(house: GuardHouse, jupyter: Path) -> None:
+    served(house, jupyter)
+    for number in range(MOST + 2):
+        (jupyter / "home" / f"tre-verify-{number:08x}.txt").write_text("left")
+    assert set(in_small(at_the_guard(house.places, "w1")).values()) == {"refused"}
+    assert len(laid(jupyter)) == 2
+    assert set(in_small(at_the_guard(house.places, "w1")).values()) == {"refused"}
+    assert laid(jupyter) == []
 
 
 def test_one_at_a_time_in_a_pod(house: GuardHouse, jupyter: Path) -> None:

@@ -19,6 +19,8 @@ from tre.door.probes.raw import RawHttp
 from tre.workspaces.probes.report import Result
 
 OURS = re.compile(r"tre-verify-[0-9a-f]{8}\.(txt|ipynb)")
+#: Of what was left before, so many go at a time: it is the workspace that says how much that is.
+MOST = 10
 #: By which somebody ends an attempt early; what was laid is taken away all the same.
 ENDINGS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -85,7 +87,7 @@ def of_earlier_attempts(owner: RawHttp, door: Door) -> list[str]:
         names = [str(each["name"]) for each in listed["content"]]
     except (ValueError, TypeError, KeyError, RecursionError):
         return []
-    return [name for name in names if OURS.fullmatch(name)]
+    return [name for name in names if OURS.fullmatch(name)][:MOST]
 
 
 def address(door: Door, name: str) -> str:
