@@ -1,6 +1,8 @@
 """`tre verify` in a pod of the api: asked for over the internal API, waited for, told as on one machine."""
 
+import io
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from tre.api.platform import Platform
 from tre.cli import verify
 from tre.credentials import Secrets
 from tre.credentials.files import write_secret
+from tre.door.probes.told import NAMES
 from tre.errors import TreError
 from tre.outputs.content.folder import in_folder
 from tre.settings import Settings
@@ -131,3 +134,68 @@ def test_who_asks_about_one_machine_in_a_pod_is_told_so(pod: Pod):
 
     with pytest.raises(TreError, match="On a cluster the controller tries"):
         internal_call("GET", f"/internal/workspaces/{pod.desk.running()}/verification")
+
+
+# What was asked in a guard's pod.
+
+
+def door(workspace_id: str, **verdicts: str) -> Report:
+    """What a guard's pod prints."""
+    values = dict.fromkeys(NAMES - {"guard-traps"}, "refused") | {f"guard-{key}": verdicts[key] for key in verdicts}
+    return Report(tuple(Result(name, workspace_id, "guard", "fetch", values[name], "") for name in sorted(values)))
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, report: object) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(report if isinstance(report, str) else json.dumps(report)))
+
+
+@pytest.mark.parametrize(("verdict", "code"), [("refused", 0), ("reached", 20), ("could_not_run", 20)])
+def test_what_a_guards_pod_printed_is_a_part_of_the_report(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, verdict: str, code: int
+):
+    workspace_id = pod.desk.running()
+    told = door(workspace_id, files=verdict)
+    printed(monkeypatch, told.to_dict())
+    thread = pod.controlled(pod.report(GREEN))
+    ran = pod.tre("verify", workspace_id, "--door", "-", "--json")
+    thread.join(10)
+    assert (ran.code, json.loads(ran.out)) == (code, GREEN.beside(told).to_dict()), ran.err
+    (event,) = pod.desk.events("workspace.verify")
+    assert event["detail"] == GREEN.beside(told).record()
+
+
+def test_a_part_of_it_is_a_failure_whatever_it_says_of_itself(pod: Pod, monkeypatch: pytest.MonkeyPatch):
+    workspace_id = pod.desk.running()
+    whole = door(workspace_id).to_dict()
+    printed(monkeypatch, whole | {"ok": True, "probes": whole["probes"][1:]})
+    thread = pod.controlled(pod.report(GREEN))
+    ran = pod.tre("verify", workspace_id, "--door", "-")
+    thread.join(10)
+    assert (ran.code, "Not refused: guard-another-workspace." in ran.err) == (20, True), ran.err
+
+
+def test_what_is_no_report_about_this_workspaces_guard_is_not_taken_in(pod: Pod, monkeypatch: pytest.MonkeyPatch):
+    workspace_id = pod.desk.running()
+    whole = door(workspace_id).to_dict()
+    foreign = {**whole, "probes": [{**whole["probes"][0], "name": "pod-kubelet"}]}
+    for wrong in ("", "[" * 100_000, [], "null", whole | {"more": 1}, {"ok": True}, door("w2").to_dict(), foreign):
+        printed(monkeypatch, wrong)
+        ran = pod.tre("verify", workspace_id, "--door", "-")
+        assert (ran.code, ran.out) == (2, ""), (wrong, ran)
+        assert "door" in ran.err, (wrong, ran)
+    assert pod.desk.events("verification.request") == []
+
+
+def test_without_it_people_are_told_what_was_not_tried(pod: Pod):
+    thread = pod.controlled(pod.report(GREEN))
+    ran = pod.tre("verify", pod.desk.running())
+    thread.join(10)
+    assert "Not tried: the guard, in every spelling" in ran.out
+
+
+def test_on_one_machine_there_is_nothing_to_take_in(tre: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    printed(monkeypatch, door("w1").to_dict())
+    ran = tre("verify", "w1", "--door", "-")
+    assert (ran.code, "On one machine the guard is asked by this command itself." in ran.err) == (2, True)

@@ -52,7 +52,11 @@ assert "display_data" in kinds, kinds
 ASKED = {
     "control": ["tre", "--help"],
     "hub": ["jupyterhub", "--version"],
-    "guard": ["python", "-c", "import tre.door.intake; from tre.door.guard.lab import LabFiles; LabFiles()"],
+    "guard": [
+        "python",
+        "-c",
+        "import tre.door.intake, tre.door.probes.__main__; from tre.door.guard.lab import LabFiles; LabFiles()",
+    ],
     "proxy": ["/usr/bin/traefik", "version"],
     "servers": ["bao", "version"],
     "workspace-r": ["/opt/tre/env/bin/python", "-c", R_KERNEL],

@@ -12,7 +12,7 @@ from tests.door.conftest import LONG
 from tests.door.parts import TOKEN, GuardHouse, bare_jupyter, route_for
 from tre.door.guard.paths import Kind, MethodRefused, PathRefused, admit, clean, split_base, split_target
 from tre.door.probes import guard
-from tre.door.probes.guard import Door, Trap, attempts, is_on_the_list, what_was_reached
+from tre.door.probes.guard import Door, Trap, as_the_proxy_may_read, attempts, is_on_the_list, what_was_reached
 from tre.door.probes.raw import RawHttp
 from tre.door.probes.spellings import ADDRESSES, TRAP, spellings
 
@@ -30,6 +30,7 @@ FOUND = {
     "api/terminals": "[",
     "api/spec.yaml": "swagger",
     "metrics": "HELP",
+    "kernelspecs/python3/kernel.json": "argv",
 }
 del FOUND["proxy/8080/secret.txt"]
 
@@ -55,7 +56,7 @@ def test_the_attacks_work_on_a_bare_server(traps: Path):
     """Plain, and in enough other spellings to show that a list of forbidden words would not do."""
     bare = RawHttp(str(traps / "jupyter.sock"), {"Host": "localhost", "Authorization": f"token {TOKEN}"})
     for path, found in FOUND.items():
-        status, text = bare.get(f"/{path}")
+        status, text = bare.ask("GET", f"/{path}")
         assert status == 200, (path, status)
         assert found.encode() in text, path
     for path in (
@@ -67,8 +68,10 @@ def test_the_attacks_work_on_a_bare_server(traps: Path):
         "kernelspecs/%73ecret/secret.txt",
         "lab/extensions/%73ecret/secret.txt",
     ):
-        assert MARKER.encode() in bare.get(f"/{path}")[1], path
-    assert any(MARKER.encode() in bare.get(f"/{path}")[1] for path in list(spellings(PLAIN, 300, seed=1))[len(PLAIN) :])
+        assert MARKER.encode() in bare.ask("GET", f"/{path}")[1], path
+    assert any(
+        MARKER.encode() in bare.ask("GET", f"/{path}")[1] for path in list(spellings(PLAIN, 300, seed=1))[len(PLAIN) :]
+    )
 
 
 def test_none_is_on_the_list():
@@ -94,10 +97,10 @@ def test_all_are_refused_by_the_guard(house: GuardHouse, traps: Path):
     route = route_for(traps)
     house.add_route(route)
     front = RawHttp(("127.0.0.1", house.places.guard_port), house.browser(route))
-    assert front.get("/user/alice/heart/api/contents/secret.txt")[0] == 200
+    assert front.ask("GET", "/user/alice/heart/api/contents/secret.txt")[0] == 200
     leaks, odd = [], {}
     for path in spellings(PLAIN, OVER_HTTP, seed=2):
-        status, text = front.get(f"/user/alice/heart/{path}")
+        status, text = front.ask("GET", f"/user/alice/heart/{path}")
         if MARKER.encode() in text:
             leaks.append(path)
         if status not in (400, 404):
@@ -123,7 +126,7 @@ def test_other_workspaces_bases_are_refused(house: GuardHouse, traps: Path):
         "//user/bob/heart/",
         "/user/BOB/heart/",
     ):
-        status, text = front.get(f"{base}api/contents/secret.txt")
+        status, text = front.ask("GET", f"{base}api/contents/secret.txt")
         assert status in (403, 404), (base, status)
         assert MARKER.encode() not in text
 
@@ -153,7 +156,30 @@ BASE = "/user/alice/heart/"
     ],
 )
 def test_what_counts_as_reached(target: str, status: int, answer: bytes, reached: str):
-    assert what_was_reached(target, status, answer, MARKER) == reached
+    assert what_was_reached(as_the_proxy_may_read(target), status, answer, MARKER) == reached
+
+
+INSIDE = b"HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "answer", "reached"),
+    [
+        (f"{BASE}kernelspecs/x/x.txt", INSIDE, "the workspace's own server answered with 404"),
+        (f"{BASE}kernelspecs/x/x.txt", INSIDE.replace(b"application/json", b"text/html"), ""),
+        (f"{BASE}api/contents/x.txt", INSIDE, ""),
+        (f"{BASE}api/contents/x/../secret.txt", INSIDE + MARKER.encode(), ""),
+        (f"{BASE}files/x/../secret.txt", INSIDE + MARKER.encode(), "the file's content came out"),
+        (f"{BASE}api/status/../contents/secret.txt", MARKER.encode(), "the file's content came out"),
+    ],
+)
+def test_who_answered_counts_where_nothing_is_found(target: str, answer: bytes, reached: str):
+    """The owner reads files as the contents API's JSON, and the proxy may make that of another spelling."""
+    assert what_was_reached(as_the_proxy_may_read(target), 404, answer, MARKER) == reached
+
+
+def test_what_must_be_on_no_list_is_not_looked_up_there():
+    assert what_was_reached((), 200, b"the page", MARKER) == "it was answered with 200"
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ RUNS = {
         "tre.door.fixed_proxy",
         "tre.stack.examination.start",
     ),
-    "guard": ("tre.door.guard.__main__", "tre.door.intake"),
+    "guard": ("tre.door.guard.__main__", "tre.door.intake", "tre.door.probes.__main__"),
     "servers": ("tre.stack.servers",),
 }
 CLOSURE = """

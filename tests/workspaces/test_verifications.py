@@ -1,5 +1,6 @@
 """A verification as a row: asked for once, taken by who leads, never stuck, and on record; no wall is tried here."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from tre.workspaces.verifications import MOST_ATTEMPTS, Task, Told
 
 GOOD = Result("pod-api-server", "probe-1", "network policy", "talk to the API server", "refused", "nothing there")
 BAD = Result("pod-kubelet", "probe-1", "network policy", "talk to a kubelet", "reached", "tcp://10.0.0.1:10250 is open")
+GUARD = Result("guard-files", "w1", "guard", "fetch a file", "refused", "1300 spellings")
 REPORT = Report((GOOD, BAD, GOOD), ("etcd (nobody gets an answer)",))
 
 
@@ -71,6 +73,23 @@ def test_from_the_question_to_the_report(desk: Desk):
         ("verification.begin", "system"),
         ("workspace.verify", "system"),
     ]
+
+
+def test_what_was_found_through_the_guard_is_on_record_at_once_and_a_part_of_the_report(desk: Desk):
+    """Green from inside is no more than that, and a controller that fails hides nothing."""
+    workspace_id, db = desk.running(), desk.people.db
+    for files in (GUARD, replace(GUARD, verdict="reached")):
+        door = Report((files,), ("nobody else",))
+        verifications.request(db, workspace_id, door)
+        assert desk.events("verification.request")[-1]["detail"]["door"] == door.record()
+        task = taken(desk)
+        verifications.done(db, task, Report((GOOD,), ("etcd",)))
+        ended = told(desk, workspace_id, task.number)
+        assert ended.report is not None
+        whole = Report((GOOD, files), ("etcd", "nobody else"))
+        assert Report.from_dict(ended.report) == whole
+        assert desk.events("workspace.verify")[-1]["detail"] == whole.record()
+    assert [event["detail"]["ok"] for event in desk.events("workspace.verify")] == [True, False]
 
 
 def test_one_at_a_time_for_each_workspace(desk: Desk):

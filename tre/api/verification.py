@@ -1,6 +1,6 @@
 """For `tre verify` on the machine: where a running workspace and a neighbour of another project lie, and what came
 of the attempts. Where no other project's workspace runs, a token for a workspace of nobody, which opens nothing. In a
-pod: asking the controller to try, and how far it is.
+pod: asking the controller to try, with what was found in a guard's pod meanwhile, and how far it is.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from tre.api.body import Body
 from tre.api.internal import INTAKE_KEY, places_of
 from tre.api.platform import Platform
 from tre.door import tokens
+from tre.door.probes.told import taken_in
 from tre.errors import Conflict, NotFound
 from tre.workspaces import service, verifications
 from tre.workspaces.model import Workspace, WorkspaceState
+from tre.workspaces.probes.report import Result, Verdict
 
 router = APIRouter(prefix="/workspaces/{workspace_id}", dependencies=[only(Client.machine)])
 HOUR = timedelta(hours=1)
@@ -34,6 +36,32 @@ class Verified(Body):
     refused: int = Field(ge=0)
     reached: list[str] = Field(max_length=1000)
     could_not_run: list[str] = Field(max_length=1000)
+
+
+class Attempt(Body):
+    """One `Result`."""
+
+    name: str = Field(max_length=100)
+    workspace_id: str = Field(max_length=100)
+    wall: str = Field(max_length=100)
+    tries: str = Field(max_length=500)
+    verdict: Verdict
+    detail: str = Field(max_length=500)
+
+
+class Door(Body):
+    """What a guard's pod printed. Whether it is `ok` is worked out anew."""
+
+    ok: bool
+    left_out: list[str] = Field(max_length=10)
+    probes: list[Attempt] = Field(max_length=100)
+
+
+class Asked(Body):
+    door: Door | None = None
+
+
+NOTHING_MORE = Asked()
 
 
 @router.get("/verification")
@@ -91,11 +119,15 @@ def record(workspace_id: str, body: Verified, platform: PlatformHere) -> dict[st
 
 
 @router.post("/verifications", status_code=202)
-def request(workspace_id: str, platform: PlatformHere) -> dict[str, Any]:
+def request(workspace_id: str, platform: PlatformHere, asked: Asked = NOTHING_MORE) -> dict[str, Any]:
     """On a cluster, where the controller tries. Raises `Conflict` where the workspace is being verified."""
     if platform.settings.cluster is None:
         raise Conflict("On one machine nobody tries for others.", hint="`tre verify` tries itself.")
-    return asdict(verifications.request(platform.db, workspace_id))
+    told = asked.door
+    door = (
+        taken_in(workspace_id, [Result(**each.model_dump()) for each in told.probes], told.left_out) if told else None
+    )
+    return asdict(verifications.request(platform.db, workspace_id, door))
 
 
 @router.get("/verifications/{number}")

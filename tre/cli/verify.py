@@ -1,45 +1,54 @@
 """`tre verify`: the walls of a running workspace, tried from inside and through the guard.
 
-Decides who tries: on one machine this command itself, on a cluster the controller, which alone may make the pod for it.
+Decides who tries: on one machine this command itself, on a cluster the controller, which alone may make the pod for it,
+and what was asked in a guard's pod before, which nothing here can reach.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from tre.cli.client import part
 from tre.cli.internal import internal_call
 from tre.cli.show import as_line, show
-from tre.errors import Broken, Unavailable
+from tre.errors import Broken, InvalidInput, Unavailable
 from tre.settings import Settings
 
 if TYPE_CHECKING:
     from tre.workspaces.probes.report import Report
 
 LOOK_SECONDS = 1.0
+#: The wall that is in every whole report.
+GUARD = "guard"
 
 
 @click.command()
 @click.argument("workspace")
+@click.option("--door", type=click.File(), help="On a cluster: what a guard's pod printed of its guard; - reads stdin.")
 @click.option("--json", "as_json", is_flag=True, help="Every attempt, machine-readable.")
-def verify(workspace: str, as_json: bool) -> None:
+def verify(workspace: str, door: TextIO | None, as_json: bool) -> None:
     """Try every way out of a running workspace, and out of its neighbour's; record the result. Exit code 20 if one is
     open, or could not be tried.
 
     Takes a minute. Fork and memory bombs go off in the workspace: what it computes at that time may be lost.
 
     On a cluster, in a pod of the api: the controller makes a pod of nobody beside the workspace, which tries; nothing
-    goes off in the workspace itself.
+    goes off in the workspace itself. The guard is asked by `python -m tre.door.probes WORKSPACE` in its own pod; what
+    that prints becomes part of the result by --door.
     """
     settings = Settings.load()
-    report = by_the_controller(workspace) if settings.cluster else on_this_machine(settings, workspace)
+    if door and not settings.cluster:
+        raise InvalidInput("On one machine the guard is asked by this command itself.", field="--door")
+    found = read_door(door) if door else None
+    report = by_the_controller(workspace, found) if settings.cluster else on_this_machine(settings, workspace)
     if as_json:
         click.echo(as_line(report.to_dict()))
     else:
@@ -66,14 +75,29 @@ def on_this_machine(settings: Settings, workspace: str) -> Report:
     return report
 
 
-def by_the_controller(workspace: str) -> Report:
+def read_door(file: TextIO) -> dict[str, Any]:
+    """Raises `InvalidInput`; what it says is judged by who records it."""
+    try:
+        found = json.load(file)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInput(
+            "It is no report: the guard was not asked, or not to the end.",
+            field="--door",
+            hint="`python -m tre.door.probes WORKSPACE` in a guard's pod prints it, or says why not.",
+        )
+    return found
+
+
+def by_the_controller(workspace: str, door: dict[str, Any] | None) -> Report:
     """Asked for and waited for; it ends by itself, whatever becomes of who tries. Raises `Unavailable` with the reason
     where there is no report.
     """
     from tre.workspaces.probes.report import Report
 
     path = f"/internal/workspaces/{part(workspace)}/verifications"
-    told = internal_call("POST", path)
+    told = internal_call("POST", path, {"door": door})
     with waiting() as said:
         while told["state"] in ("requested", "running"):
             said(told["progress"] or "as soon as the controller takes it up")
@@ -117,6 +141,8 @@ def for_people(report: Report) -> None:
             click.echo()
             show({field: row[field] for field in fields})
         click.echo()
+    if not tried[GUARD]:
+        click.echo("Not tried: the guard, in every spelling; on a cluster it is asked in its own pod (--door).")
     for words in report.left_out:
         click.echo(f"Left out, since there is none: {words}.")
     click.echo(f"{refused.total()} of {tried.total()} attempts were refused; the result is in the audit record.")

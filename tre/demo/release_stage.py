@@ -60,6 +60,13 @@ class ReleaseStage(Stage):
             raise Unexpected(f"in {part}: {done.stderr.strip()[-600:]}")
         return done.stdout
 
+    def asked_at_the_guard(self, workspace: str) -> str:
+        """What a guard's pod printed of its guard, whether it was good or not. Raises `Unexpected` where nothing."""
+        done = self._inside(("python", "-m", "tre.door.probes", workspace), "", "guard")
+        if not done.stdout:
+            raise Unexpected(f"in guard: {done.stderr.strip()[-600:]}")
+        return done.stdout
+
     def _inside(self, command: tuple[str, ...], stdin: str, part: str) -> subprocess.CompletedProcess[str]:
         where = part if "/" in part else f"deployment/tre-{part}"
         return self._kubectl("exec", "--stdin", where, "--", *command, stdin=stdin)

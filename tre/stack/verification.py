@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from tre.door.places import ROOT, Places
-from tre.door.probes.guard import as_the_owner
+from tre.door.probes.inside import as_the_owner
 from tre.errors import Unavailable
 from tre.settings import Settings
 from tre.workspaces.plan import Limits

@@ -128,7 +128,7 @@ VERIFICATION_TIMEOUTS = {
 class Verification(Base):
     """Somebody asked that the walls of a workspace's project be tried: the row is the queue, and keeps the report.
     `probe` names the one pod that tries, among the workspaces of the project, and `pod_uid` is the API server's word
-    for it; `progress` is for who waits.
+    for it; `progress` is for who waits. `door`: what was found through the guard before, and belongs to the report.
     """
 
     __tablename__ = "verification"
@@ -151,6 +151,7 @@ class Verification(Base):
     probe: Mapped[str] = mapped_column(Text, default="")
     pod_uid: Mapped[str] = mapped_column(Text, default="")
     progress: Mapped[str] = mapped_column(Text, default="")
+    door: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     report: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
 

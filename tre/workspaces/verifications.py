@@ -69,8 +69,10 @@ class Guest:
     uid: str
 
 
-def request(db: Database, workspace_id: str) -> Told:
-    """Raises `NotFound`, and `Conflict` where the workspace does not run or is being verified already."""
+def request(db: Database, workspace_id: str, door: Report | None = None) -> Told:
+    """`door`: what was found through the guard, on record from now on whatever becomes of the rest, and a part of the
+    report. Raises `NotFound`, and `Conflict` where the workspace does not run or is being verified already.
+    """
     expire(db)
     with use_case(db, ON_THE_MACHINE, "verification.request", f"workspace:{workspace_id}") as case:
         check_runs(service.get(case.session, workspace_id, lock=True))
@@ -80,9 +82,10 @@ def request(db: Database, workspace_id: str) -> Told:
                 f"Verification {number} of this workspace is under way.", hint="Wait for its end; it takes minutes."
             )
         row = Verification(workspace_id=workspace_id, state=VerificationState.requested, state_since=case.now)
+        row.door = door.to_dict() if door else None
         case.session.add(row)
         case.session.flush()
-        case.note(verification=row.id)
+        case.note(verification=row.id, **({"door": door.record()} if door else {}))
         return _told(row)
 
 
@@ -156,8 +159,9 @@ def done(db: Database, task: Task, report: Report) -> None:
     with use_case(db, SYSTEM, "workspace.verify", f"workspace:{task.workspace_id}") as case:
         row = _held(case.session, task)
         _move(case, row, VerificationState.done)
-        row.report = report.to_dict()
-        case.note(**report.record())
+        whole = report.beside(Report.from_dict(row.door)) if row.door else report
+        row.report = whole.to_dict()
+        case.note(**whole.record())
 
 
 def fail(db: Database, task: Task, reason: str) -> None:

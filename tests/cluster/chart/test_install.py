@@ -16,6 +16,8 @@ import pytest
 from tests.cluster.house import Facts
 from tests.cluster.machine import network
 from tre.demo.stage import Unexpected
+from tre.door.probes.guard import NO_OTHER, name_of
+from tre.door.probes.spellings import ADDRESSES
 from tre.stack.examination.whole import examine_cluster
 from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.names import namespace_of
@@ -105,6 +107,23 @@ def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:
     researcher.open()
     assert researcher.says("x = 41; print(x)") == "41"
     assert researcher.rows() == "60 60"
+
+
+def test_the_guard_is_asked_in_its_own_pod_and_that_is_a_part_of_the_report(
+    release: Release, researcher: Researcher
+) -> None:
+    """By the two commands of docs/kubernetes.md; nothing is left in the home of who works there."""
+    (workspace,) = researcher.live()
+    asked = ("exec", "deploy/tre-guard", "--", "python", "-m", "tre.door.probes", workspace)
+    found = json.loads(release.space(*asked))
+    assert {probe["verdict"] for probe in found["probes"]} == {"refused"}, found
+    assert {probe["name"] for probe in found["probes"]} == {name_of(family) for family in ADDRESSES}
+    assert found["left_out"] == [NO_OTHER]
+    assert researcher.says("import os; print([n for n in os.listdir() if n.startswith('tre-verify-')])") == "[]"
+    report = researcher.stage.tre("machine", "verify", workspace, "--door", "-", stdin=json.dumps(found))
+    assert report["probes"][-len(found["probes"]) :] == found["probes"]
+    assert report["left_out"][-1] == NO_OTHER
+    assert report["ok"], [probe for probe in report["probes"] if probe["verdict"] != "refused"]
 
 
 def test_what_is_submitted_is_read_in_the_checking_pod(release: Release, researcher: Researcher) -> None:

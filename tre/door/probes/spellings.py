@@ -13,7 +13,8 @@ ADDRESSES: dict[str, tuple[str, ...]] = {
     "files": ("files/TRAP.txt", "files/TRAP.txt?download=1", "static/../files/TRAP.txt"),
     "nbconvert": ("nbconvert/script/TRAP.ipynb?download=true", "nbconvert/html/TRAP.ipynb"),
     "view": ("view/TRAP.txt",),
-    "kernelspecs": ("kernelspecs/TRAP/TRAP.txt",),
+    # The second is there where nothing was laid.
+    "kernelspecs": ("kernelspecs/TRAP/TRAP.txt", "kernelspecs/python3/kernel.json"),
     "lab-extensions": ("lab/extensions/TRAP/TRAP.txt", "lab/api/extensions", "lab/api/plugins"),
     "proxy": ("proxy/8080/TRAP.txt",),
     "terminals": ("api/terminals", "terminals/websocket/1"),

@@ -87,6 +87,10 @@ class Report:
         """Names of attempts with that verdict, each once."""
         return sorted({result.name for result in self.results if result.verdict == verdict})
 
+    def beside(self, other: Report) -> Report:
+        """Both as one."""
+        return Report((*self.results, *other.results), (*self.left_out, *other.left_out))
+
     def record(self) -> dict[str, Any]:
         """What the audit record keeps of it."""
         return {
