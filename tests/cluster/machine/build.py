@@ -86,8 +86,10 @@ VERSITYGW = Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/
 
 
 def environment() -> dict[str, str]:
-    """No C, no other Go than the one that is there."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": ""}
+    """No C, no other Go than the one that is there. A compiler that collects its garbage less often takes a fifth less
+    of a processor, and twice the memory.
+    """
+    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOGC": "400"}
 
 
 def go(*arguments: str, folder: Path) -> str:

@@ -43,6 +43,6 @@ def installation(desk: Desk, api: Api) -> Iterator[Installation]:
     mark = secrets.token_hex(4)
     found = Installation(desk, api, house.cluster(control_namespace=f"tre-control-{mark}"), f"t{mark}")
     yield found
-    for space in found.world.spaces():
-        if space.startswith(found.space):
-            api.ask("DELETE", NAMESPACE.path(name=space), {})
+    for space in api.ask("GET", NAMESPACE.path(), {})["items"]:
+        if (name := space["metadata"]["name"]).startswith(found.space):
+            api.ask("DELETE", NAMESPACE.path(name=name), {})
