@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from websockets.exceptions import WebSocketException
+
 from tests.cluster.chart.release import Release
 from tests.cluster.chart.researcher import Researcher
 from tre.errors import TreError
@@ -155,6 +157,11 @@ class Scene:
         assert self.pod()["metadata"]["uid"] == self.uid
 
 
+def succeeds(seconds: float, do: Callable[[], object]) -> None:
+    """Done again while it is refused, for so long."""
+    within(seconds, do, lambda _: True)
+
+
 def within(seconds: float, ask: Callable[[], Answer], right: Callable[[Answer], object] = bool) -> Answer:
     """The first right answer. Asked again while it is wrong or refused, for so long; then what was wrong is raised."""
     until = time.monotonic() + seconds
@@ -165,7 +172,7 @@ def within(seconds: float, ask: Callable[[], Answer], right: Callable[[Answer], 
             if right(answer):
                 return answer
             assert not late, answer
-        except (TreError, OSError):
+        except (TreError, OSError, WebSocketException):
             if late:
                 raise
         time.sleep(0.3)

@@ -13,7 +13,7 @@ from tests.cluster.chart.researcher import Researcher
 from tre.workspaces.kubernetes.absent import GRACE
 
 from .machine import Machine
-from .scene import LOG_IN, Scene, within
+from .scene import LOG_IN, Scene, succeeds, within
 
 pytestmark = pytest.mark.timeout(500)
 
@@ -37,7 +37,7 @@ def test_the_api_server_does_not_answer_for_a_while(scene: Scene, newcomer: Rese
     within(60, lambda: scene.release.kubectl("get", "--raw=/readyz"))
     assert within(60, scene.leader) in scene.pods("controller")
     scene.nothing_is_lost()
-    within(60, newcomer.start)
+    succeeds(60, newcomer.start)
     assert newcomer.rows() == "60 60"
     newcomer.leave()
 
@@ -94,7 +94,7 @@ def test_a_node_that_is_lost(scene: Scene, newcomer: Researcher, machine: Machin
     scene.release.settle()
     within(60, scene.gone)
     # The canary looks at a node that came back as at a new one.
-    within(150, scene.again)
+    succeeds(150, scene.again)
     scene.nothing_is_lost()
     newcomer.start()
     assert newcomer.rows() == "60 60"
@@ -108,7 +108,7 @@ def test_a_leader_that_is_cut_off_stops_acting(scene: Scene, newcomer: Researche
     with machine.cut_off(scene.address(leader)):
         other = within(60, scene.leader, lambda found: found not in ("", leader))
         # Where the one was proving a node just then, the other proves it anew.
-        within(60, newcomer.start)
+        succeeds(60, newcomer.start)
         scene.release.kubectl("delete", *policy)
         assert within(10, lambda: scene.release.kubectl("get", *policy, "--output=name"))
         time.sleep(GRACE.total_seconds() + 10)

@@ -22,7 +22,7 @@ from tre.demo.release_stage import ReleaseStage
 from tre.errors import TreError
 from tre.outputs.steps import LEASE
 
-from .scene import Scene, within
+from .scene import Scene, succeeds, within
 
 #: Whoever has to do with a request, and who keeps its workspace.
 PARTS = ("api", "worker", "checker", "intake", "guard", "hub", "controller", "proxy")
@@ -111,9 +111,9 @@ class Request:
     def vote_of(self, checker: str) -> Callable[[], None]:
         def vote() -> None:
             before = self.reviews()
-            within(120, partial(self.stage.login, checker), lambda _: True)
+            succeeds(120, partial(self.stage.login, checker))
             for position in ("1", "2"):
-                within(120, partial(self.stage.tre, checker, "request", "view", self.number, position))
+                succeeds(120, partial(self.stage.tre, checker, "request", "view", self.number, position))
             tried(
                 lambda: self.stage.tre(checker, "request", "vote", self.number, "--choice", "approve"),
                 lambda: self.reviews() == before + 1,
@@ -142,7 +142,7 @@ class Request:
         made = json.loads(self.scene.researcher.says_again(HASHES))
         for position, name in enumerate(sorted(made), 1):
             target = self.folder / name
-            within(120, partial(self.download, position, target))
+            succeeds(120, partial(self.download, position, target))
             assert hashlib.sha256(target.read_bytes()).hexdigest() == made[name], name
 
     def download(self, position: int, target: Path) -> Any:
