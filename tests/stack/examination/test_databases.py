@@ -15,8 +15,9 @@ from tre.errors import Conflict, InvalidInput, Unavailable
 from tre.settings import OnCluster, PostgresServer, SecretsServer, Settings, conninfo
 from tre.stack.examination import databases
 from tre.stack.examination.certificates import Shown
-from tre.stack.examination.databases import Login, Proof, Seen, judge, judge_nodes, look
+from tre.stack.examination.databases import Proof, Seen, judge, judge_nodes, look
 from tre.stack.examination.finding import Finding, Level, exit_code
+from tre.stack.examination.logins import Login
 from tre.stack.examination.servers import examine_databases
 from tre.stack.ports import free_ports
 from tre.store.migrate import migrate, revisions

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from tre.errors import InvalidInput, TreError
+
+ADMINISTRATOR = "Ask as an administrator of the cluster."
 
 
 class Level(StrEnum):
@@ -52,6 +54,11 @@ def right(name: str, value: str, found: str) -> Finding:
 
 def doubtful(name: str, value: str, found: str, remedy: str) -> Finding:
     return Finding(name, Level.warning, value, found, remedy)
+
+
+def unseen(name: str, value: str, reasons: Mapping[str, str], what: str) -> Finding:
+    """Of what the API server did not tell: `reasons` is {what: why not}."""
+    return doubtful(name, value, f"Not seen: {reasons.get(what, 'the API server did not tell')}", ADMINISTRATOR)
 
 
 def wrong(name: str, value: str, found: str, remedy: str, kind: type[TreError] = InvalidInput) -> Finding:

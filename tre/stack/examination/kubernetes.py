@@ -1,7 +1,7 @@
 """Judges a cluster as it was seen against an installation's values: version, admission, addresses, rights, pods.
 
 Decides what the chart needs of a cluster. What the API server did not tell is a doubt with the reason, never taken to
-be right. Leaves volumes and quotas to `storage`. Pure.
+be right. Leaves volumes and quotas to `storage`, the way in to `ingress`. Pure.
 """
 
 from __future__ import annotations
@@ -13,18 +13,14 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from cryptography import x509
-
 from tre.errors import Conflict, Unavailable
-from tre.stack.examination import certificates
-from tre.stack.examination.certificates import Certificate
-from tre.stack.examination.finding import Finding, doubtful, right, wrong
+from tre.stack.examination import ingress
+from tre.stack.examination.finding import ADMINISTRATOR, Finding, doubtful, right, unseen, wrong
 from tre.stack.examination.installation import LOGINS, Installation
 from tre.stack.examination.seen import Cluster, Part
 
 LEAST_VERSION = (1, 30)
 ENFORCE = "pod-security.kubernetes.io/enforce"
-ADMINISTRATOR = "Ask as an administrator of the cluster."
 #: {value: the Service whose address it is}.
 SERVICES = {
     "intake.clusterIP": "tre-intake",
@@ -44,14 +40,9 @@ def judge(wanted: Installation, seen: Cluster, now: datetime) -> list[Finding]:
         *_held(wanted, seen),
         *_images(wanted, seen),
         *_priorities(wanted, seen),
-        *_ingress(wanted, seen, now),
+        *ingress.judge(wanted, seen, now),
         *_parts(wanted, seen),
     ]
-
-
-def unseen(name: str, value: str, seen: Cluster, what: str) -> Finding:
-    reason = seen.unseen.get(what, "the API server did not tell")
-    return doubtful(name, value, f"Not seen: {reason}", ADMINISTRATOR)
 
 
 def numbers(version: str) -> tuple[int, int]:
@@ -83,7 +74,7 @@ def _admission(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     name, value = "Pod Security", f"namespace {wanted.namespace}"
     make = f"kubectl label namespace {wanted.namespace} {ENFORCE}=restricted"
     if seen.labels is None:
-        yield unseen(name, value, seen, "namespace")
+        yield unseen(name, value, seen.unseen, "namespace")
         return
     if not seen.labels:
         yield wrong(name, value, "There is no such namespace.", f"kubectl create namespace {wanted.namespace}; {make}")
@@ -92,7 +83,7 @@ def _admission(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     if level != "restricted":
         yield wrong(name, value, f"It enforces {level or 'no level'} of Pod Security.", make)
     elif seen.privileged is None:
-        yield unseen(name, value, seen, "admission")
+        yield unseen(name, value, seen.unseen, "admission")
     elif not seen.privileged:
         told = "A privileged pod would be let in although the namespace is labelled restricted."
         yield wrong(name, value, told, "Switch the admission plugin PodSecurity on at the API server.")
@@ -106,7 +97,7 @@ def _admission(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
 def _api_server(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     name, cidr, port = "way to the API server", wanted.at("kubernetes.cidr"), wanted.at("kubernetes.port")
     if seen.endpoints is None:
-        yield unseen(name, "kubernetes.cidr", seen, "endpoints")
+        yield unseen(name, "kubernetes.cidr", seen.unseen, "endpoints")
         return
     outside = sorted({address for address, _ in seen.endpoints if not _inside(address, cidr)})
     ports = sorted({number for _, number in seen.endpoints})
@@ -128,7 +119,7 @@ def _addresses(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
         service = SERVICES[value]
         name = f"address of {service}"
         if seen.services is None:
-            yield unseen(name, value, seen, "services")
+            yield unseen(name, value, seen.unseen, "services")
             continue
         holder = seen.services.get(address, "") if address else ""
         if not address:
@@ -189,7 +180,7 @@ def _images(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
             told = f"{part.pod}: {part.reason}. {part.said}".strip()
             yield wrong(name, value, told, "Push it there, or correct images.registry, tag and pullSecrets.")
         elif seen.images is None:
-            yield unseen(name, value, seen, "nodes")
+            yield unseen(name, value, seen.unseen, "nodes")
         elif any(_same_image(image, each) for each in seen.images):
             yield right(name, value, "It is on a node.")
         elif wanted.at("images.pullPolicy") == "Never":
@@ -217,82 +208,18 @@ def _priorities(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
             continue
         name = f"priority class {asked}"
         if seen.priority_classes is None:
-            yield unseen(name, value, seen, "priority classes")
+            yield unseen(name, value, seen.unseen, "priority classes")
         elif asked not in seen.priority_classes:
             yield wrong(name, value, "There is no such class.", "Make it, or leave the value empty.")
         else:
             yield right(name, value, "It is there.")
 
 
-def _ingress(wanted: Installation, seen: Cluster, now: datetime) -> Iterator[Finding]:
-    name, url = "way in", str(wanted.at("url"))
-    if not url.startswith("https://"):
-        told = f"People come by {url}: passwords and results go over the wire in the clear."
-        yield doubtful("TLS for people", "url", told, "Put TLS before it, and name the address with https://.")
-    if not wanted.at("proxy.ingress.enabled"):
-        if wanted.at("proxy.service.type") == "ClusterIP":
-            told = "Nothing of the chart leads there from outside."
-            yield doubtful(
-                name, "proxy.ingress.enabled", told, "Switch it on, or put a gateway before Service tre-proxy."
-            )
-        else:
-            yield right(name, "proxy.service.type", str(wanted.at("proxy.service.type")))
-        return
-    asked = wanted.at("proxy.ingress.className")
-    if seen.ingress_classes is None:
-        yield unseen(name, "proxy.ingress.className", seen, "ingress classes")
-    elif asked and asked not in seen.ingress_classes:
-        there = ", ".join(sorted(seen.ingress_classes)) or "none"
-        yield wrong(
-            name, "proxy.ingress.className", f"There is no class {asked}; there is {there}.", "Name one of these."
-        )
-    elif not asked and not any(seen.ingress_classes.values()):
-        told = "No class of the cluster is the default one."
-        yield wrong(name, "proxy.ingress.className", told, "Name one: kubectl get ingressclasses")
-    else:
-        yield right(name, "proxy.ingress.className", asked or "the cluster's own default")
-    yield from _ingress_certificate(wanted, seen, now)
-
-
-def _ingress_certificate(wanted: Installation, seen: Cluster, now: datetime) -> Iterator[Finding]:
-    name, value, secret = "certificate for people", "proxy.ingress.tlsSecret", wanted.at("proxy.ingress.tlsSecret")
-    if not secret:
-        if str(wanted.at("url")).startswith("https://"):
-            told = f"No certificate is named for {wanted.host}."
-            yield doubtful(name, value, told, "Name a Secret with one, or make sure that the controller has its own.")
-        return
-    held = (seen.held.get(("secrets", secret)) or {}).get("tls.crt")
-    if held is None:
-        return
-    found = _certificate(held)
-    if found is None:
-        yield wrong(name, value, f"tls.crt of {secret} is no certificate.", "Give it in PEM.")
-    elif found.until > now and not any(_covers(each, wanted.host) for each in found.names):
-        told = f"It is for {', '.join(found.names) or 'no name'}, and people come to {wanted.host}."
-        yield wrong(name, value, told, "Give one of that name.")
-    else:
-        yield certificates.judge(name, value, value, certificates.Shown(found), now)
-
-
-def _certificate(encoded: str) -> Certificate | None:
-    try:
-        return certificates.of(x509.load_pem_x509_certificate(base64.b64decode(encoded)))
-    except (ValueError, binascii.Error):
-        return None
-
-
-def _covers(name: str, host: str) -> bool:
-    """A star stands for one label."""
-    if name.startswith("*."):
-        return host.partition(".")[2].lower() == name[2:].lower()
-    return host.lower() == name.lower()
-
-
 def _parts(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     if not wanted.installed:
         return
     if seen.parts is None:
-        yield unseen("our pods", "pods", seen, "pods")
+        yield unseen("our pods", "pods", seen.unseen, "pods")
     elif not seen.parts:
         yield right("our pods", "pods", "All are ready.")
     else:

@@ -19,8 +19,8 @@ from tre.settings.bucket import KEY_FILE
 from tre.settings.identity import SECRET_FILE
 from tre.stack.examination import clocks, databases, identity, names, object_storage, secrets_server
 from tre.stack.examination.clocks import Clock
-from tre.stack.examination.databases import Login
 from tre.stack.examination.finding import Finding, failures, wrong
+from tre.stack.examination.logins import Login
 from tre.stack.examination.names import Named
 from tre.store.migrate import revisions
 from tre.workspaces.nodes import HOLDS

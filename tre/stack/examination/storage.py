@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
-from tre.stack.examination.finding import Finding, doubtful, right, wrong
+from tre.stack.examination.finding import Finding, doubtful, right, unseen, wrong
 from tre.stack.examination.installation import Installation
-from tre.stack.examination.kubernetes import unseen
 from tre.stack.examination.seen import Cluster
 
 MANY = "ReadWriteMany"
@@ -59,7 +58,7 @@ def _content(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     claim = (seen.claims or {}).get(named or "tre-content")
     name = "volume of contents"
     if named and seen.claims is None:
-        yield unseen(name, "content.claim", seen, "claims")
+        yield unseen(name, "content.claim", seen.unseen, "claims")
     elif named and claim is None:
         yield wrong(name, "content.claim", f"There is no claim {named} in {wanted.namespace}.", "Make it first.")
     elif claim and claim.phase == "Lost":
@@ -85,7 +84,7 @@ def _projects(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
 
 def _class(name: str, value: str, asked: str, mode: str, seen: Cluster) -> Iterator[Finding]:
     if seen.classes is None:
-        yield unseen(name, value, seen, "storage classes")
+        yield unseen(name, value, seen.unseen, "storage classes")
         return
     defaults = sorted(each for each, found in seen.classes.items() if found.default)
     chosen = asked or (defaults[0] if defaults else "")
@@ -137,7 +136,7 @@ def _quotas(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
     """Of our own namespace; what is installed has its share already."""
     name, asked = "quota", needed(wanted)
     if seen.quotas is None:
-        yield unseen(name, "resources", seen, "quotas")
+        yield unseen(name, "resources", seen.unseen, "quotas")
         return
     for quota, bounds in seen.quotas.items():
         for resource, (used, most) in bounds.items():
