@@ -82,6 +82,9 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     "a token": (lambda pod: pod["spec"].update(automountServiceAccountToken=True), "no token"),
     "a token by omission": (lambda pod: pod["spec"].pop("automountServiceAccountToken"), "no token"),
     "a projected token": (another_volume(projected=TOKEN), "its own Secret"),
+    "a node of its choice": (lambda pod: pod["spec"].update(nodeName="node1"), "to the scheduler"),
+    "another runtime": (lambda pod: pod["spec"].update(runtimeClassName="host"), "to the scheduler"),
+    "everybody's place": (lambda pod: pod["spec"].update(priorityClassName="system-node-critical"), "to the scheduler"),
     "no end": (lambda pod: pod["spec"].pop("activeDeadlineSeconds"), "an end"),
     "a root to write to": (
         lambda pod: container(pod)["securityContext"].update(readOnlyRootFilesystem=False),
