@@ -57,18 +57,28 @@ def check(names: list[str]) -> None:
 
 
 def build_all(where: Place, names: list[str], *, anew: bool) -> None:
+    """Steps that one image shares with another are made once. Archives and the base are all that stays: what the engine
+    keeps of builds is many times as large.
+    """
     began = time.monotonic()
     tag = ensure_base(where)
     for command in engine.tidy(where.store):
         run(command)
-    for name in names:
-        if not anew and sources.unchanged(where.report, where.archive(name), name, made_from(where, name, tag)):
-            print(f"{time.monotonic() - began:7.1f}s  {reference(name)} is there already", flush=True)
-            continue
-        built = build(where, name, tag, anew=anew)
-        keep(where.report, name, built)
-        size = f"{built.archive_bytes >> 20} MiB, unpacked {built.unpacked_bytes >> 20} MiB"
-        print(f"{time.monotonic() - began:7.1f}s  {built.image} {built.digest[:19]} {size}", flush=True)
+    made: list[str] = []
+    try:
+        for name in names:
+            if not anew and sources.unchanged(where.report, where.archive(name), name, made_from(where, name, tag)):
+                print(f"{time.monotonic() - began:7.1f}s  {reference(name)} is there already", flush=True)
+                continue
+            build(where, name, tag, anew=anew)
+            made.append(reference(name))
+            built = pack(where, name, made_from(where, name, tag))
+            keep(where.report, name, built)
+            size = f"{built.archive_bytes >> 20} MiB, unpacked {built.unpacked_bytes >> 20} MiB"
+            print(f"{time.monotonic() - began:7.1f}s  {built.image} {built.digest[:19]} {size}", flush=True)
+    finally:
+        for command in engine.forget(where.store, made):
+            run(command)
 
 
 def ensure_base(where: Place) -> str:
@@ -94,20 +104,16 @@ def made_from(where: Place, name: str, tag: str) -> str:
     return sources.key(CHECKOUT, containerfile(name), base_image)
 
 
-def build(where: Place, name: str, tag: str, *, anew: bool) -> archive.Built:
-    """The archive is all that stays: what the engine keeps of a build is many times as large."""
-    shown = pip.shown(where.cache / "pip")
-    own, made = reference(name), made_from(where, name, tag)
-    file = containerfile(name)
+def build(where: Place, name: str, tag: str, *, anew: bool) -> None:
+    shown, own, file = pip.shown(where.cache / "pip"), reference(name), containerfile(name)
     run(engine.build(where.store, tag=own, base=tag, file=file, context=CHECKOUT, shown=shown, anew=anew))
-    try:
-        with tempfile.TemporaryDirectory(dir=where.cache) as folder:
-            layout = Path(folder) / "layout"
-            run(engine.export(where.store, own, layout))
-            return archive.write(layout, own, where.archive(name), made)
-    finally:
-        for command in engine.forget(where.store, own):
-            run(command)
+
+
+def pack(where: Place, name: str, made: str) -> archive.Built:
+    with tempfile.TemporaryDirectory(dir=where.cache) as folder:
+        layout = Path(folder) / "layout"
+        run(engine.export(where.store, reference(name), layout))
+        return archive.write(layout, reference(name), where.archive(name), made)
 
 
 def keep(report: Path, name: str, built: archive.Built) -> None:

@@ -50,8 +50,9 @@ def test_a_build_takes_nothing_from_a_registry_and_gives_every_file_one_time():
 
 def test_of_a_build_nothing_stays_but_the_base():
     own = ["buildah", "--root", "/cache/store/root", "--runroot", "/cache/store/run"]
-    assert engine.forget(STORE, "localhost/tre-hub:1") == [
-        [*own, "rmi", "localhost/tre-hub:1"],
+    assert engine.forget(STORE, []) == [[*own, "rm", "--all"], [*own, "rmi", "--prune"]]
+    assert engine.forget(STORE, ["localhost/tre-hub:1", "localhost/tre-guard:1"]) == [
+        [*own, "rmi", "localhost/tre-hub:1", "localhost/tre-guard:1"],
         [*own, "rm", "--all"],
         [*own, "rmi", "--prune"],
     ]
