@@ -46,6 +46,7 @@ def another_volume(**source: Object) -> Change:
     return lambda pod: pod["spec"]["volumes"].append({"name": "more", **source})
 
 
+RUNTIME = f"tests-{secrets.token_hex(3)}"
 TOKEN = {"sources": [{"serviceAccountToken": {"path": "token"}}]}
 #: What the hub asks for → what of the refusal's words says why.
 ATTACKS: dict[str, tuple[Change, str]] = {
@@ -83,7 +84,7 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     "a token by omission": (lambda pod: pod["spec"].pop("automountServiceAccountToken"), "no token"),
     "a projected token": (another_volume(projected=TOKEN), "its own Secret"),
     "a node of its choice": (lambda pod: pod["spec"].update(nodeName="node1"), "to the scheduler"),
-    "another runtime": (lambda pod: pod["spec"].update(runtimeClassName="host"), "to the scheduler"),
+    "another runtime": (lambda pod: pod["spec"].update(runtimeClassName=RUNTIME), "to the scheduler"),
     "everybody's place": (lambda pod: pod["spec"].update(priorityClassName="system-node-critical"), "to the scheduler"),
     "no end": (lambda pod: pod["spec"].pop("activeDeadlineSeconds"), "an end"),
     "a root to write to": (
@@ -104,6 +105,9 @@ ATTACKS: dict[str, tuple[Change, str]] = {
 def project(installation: Installation, kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A project whose namespace the controller made, with the hub's Role in it."""
     slug = f"w{secrets.token_hex(4)}"
+    # A name of none is refused before it is asked whose pod it is.
+    runtime = {"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": RUNTIME}, "handler": "runc"}
+    kubectl.apply([runtime])
     api = as_controller(installation, kubectl, tmp_path_factory.mktemp("controller") / "kubeconfig")
     wish = desired.Wish(slug, open=True, over=False, people=2, homes=("bob",), limits=Limits(), live=frozenset())
     converge(api, installation, wish)
@@ -113,7 +117,7 @@ def project(installation: Installation, kubectl: Kubectl, tmp_path_factory: pyte
     settle(lambda: "tre's hub" in asked(installation, kubectl, secret("mine", space)))
     settle(lambda: "tre's hub" in asked(installation, kubectl, nameless))
     yield slug
-    kubectl("delete", "--wait=false", f"namespace/{space}")
+    kubectl("delete", "--wait=false", f"namespace/{space}", f"runtimeclass/{RUNTIME}")
 
 
 @pytest.fixture
