@@ -20,8 +20,8 @@ AS_ROOT := test "$$(id -u)" != 0 || $(BIN)/python -m pytest -q -p no:cacheprovid
 # What the whole suite must have taken of the branches of rules and services.
 COVERED := $(BIN)/python -m tests.covered
 
-# `make test-cluster ONCE_MORE=--once-more` tries what failed a second time.
-CLUSTER_TESTS := $(BIN)/python -m tests.cluster.suite $(ONCE_MORE)
+# `make test-cluster ONCE_MORE=--once-more` tries what failed a second time, PARTS="projects failures" runs only these.
+CLUSTER_TESTS := $(BIN)/python -m tests.cluster.suite $(ONCE_MORE) $(PARTS)
 
 .PHONY: help install demo up test test-failed test-long cluster test-cluster cluster-down images check peers bench lock clean
 

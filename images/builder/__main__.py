@@ -14,13 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from images.builder import archive, base, engine, pip, sources
 from images.builder.place import CHECKOUT, NAMES, Place, place, reference
 from tre.errors import TreError, Unavailable
 
+AT_ONCE = 2
 TOOLS = ("buildah", "debootstrap")
 ELSEWHERE = "Or build with docker or podman: each Containerfile's first lines say how."
 
@@ -57,28 +61,30 @@ def check(names: list[str]) -> None:
 
 
 def build_all(where: Place, names: list[str], *, anew: bool) -> None:
-    """Steps that one image shares with another are made once. Archives and the base are all that stays: what the engine
-    keeps of builds is many times as large.
-    """
+    """Two at a time: each of them waits for its registry and for the disk, and most steps take one processor."""
     began = time.monotonic()
-    tag = ensure_base(where)
-    for command in engine.tidy(where.store):
-        run(command)
-    made: list[str] = []
+    tag, shown = ensure_base(where), pip.shown(where.cache / "pip")
+    tidy(where)
     try:
-        for name in names:
-            if not anew and sources.unchanged(where.report, where.archive(name), name, made_from(where, name, tag)):
-                print(f"{time.monotonic() - began:7.1f}s  {reference(name)} is there already", flush=True)
-                continue
-            build(where, name, tag, anew=anew)
-            made.append(reference(name))
-            built = pack(where, name, made_from(where, name, tag))
-            keep(where.report, name, built)
-            size = f"{built.archive_bytes >> 20} MiB, unpacked {built.unpacked_bytes >> 20} MiB"
-            print(f"{time.monotonic() - began:7.1f}s  {built.image} {built.digest[:19]} {size}", flush=True)
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            for name, built in zip(names, pool.map(partial(ensure, where, tag, shown, anew), names), strict=True):
+                print(f"{time.monotonic() - began:7.1f}s  {reference(name)} {told(where, name, built)}", flush=True)
     finally:
-        for command in engine.forget(where.store, made):
-            run(command)
+        tidy(where)
+
+
+def ensure(where: Place, tag: str, shown: Mapping[Path, Path], anew: bool, name: str) -> archive.Built | None:
+    """None where it is there already."""
+    if not anew and sources.unchanged(where.report, where.archive(name), name, made_from(where, name, tag)):
+        return None
+    return build(where, name, tag, shown, anew=anew)
+
+
+def told(where: Place, name: str, built: archive.Built | None) -> str:
+    if built is None:
+        return "is there already"
+    keep(where.report, name, built)
+    return f"{built.digest[:19]} {built.archive_bytes >> 20} MiB, unpacked {built.unpacked_bytes >> 20} MiB"
 
 
 def ensure_base(where: Place) -> str:
@@ -104,16 +110,23 @@ def made_from(where: Place, name: str, tag: str) -> str:
     return sources.key(CHECKOUT, containerfile(name), base_image)
 
 
-def build(where: Place, name: str, tag: str, *, anew: bool) -> None:
-    shown, own, file = pip.shown(where.cache / "pip"), reference(name), containerfile(name)
+def build(where: Place, name: str, tag: str, shown: Mapping[Path, Path], *, anew: bool) -> archive.Built:
+    own, made = reference(name), made_from(where, name, tag)
+    file = containerfile(name)
     run(engine.build(where.store, tag=own, base=tag, file=file, context=CHECKOUT, shown=shown, anew=anew))
+    try:
+        with tempfile.TemporaryDirectory(dir=where.cache) as folder:
+            layout = Path(folder) / "layout"
+            run(engine.export(where.store, own, layout))
+            return archive.write(layout, own, where.archive(name), made)
+    finally:
+        run(engine.forget(where.store, own))
 
 
-def pack(where: Place, name: str, made: str) -> archive.Built:
-    with tempfile.TemporaryDirectory(dir=where.cache) as folder:
-        layout = Path(folder) / "layout"
-        run(engine.export(where.store, reference(name), layout))
-        return archive.write(layout, reference(name), where.archive(name), made)
+def tidy(where: Place) -> None:
+    """Archives and the base are all that stays: what the engine keeps of builds is many times as large."""
+    for command in engine.tidy(where.store):
+        run(command)
 
 
 def keep(report: Path, name: str, built: archive.Built) -> None:

@@ -6,7 +6,7 @@ its own (they may not exist here). What pip needs to reach its registry from her
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 EPOCH = 0
@@ -59,9 +59,9 @@ def wrap(store: Path, folder: Path, tag: str) -> list[list[str]]:
     ]
 
 
-def forget(store: Path, tags: Sequence[str]) -> list[list[str]]:
-    """Images that were exported, and what `tidy` ends."""
-    return [*([buildah(store, "rmi", *tags)] if tags else []), *tidy(store)]
+def forget(store: Path, tag: str) -> list[str]:
+    """An image that was exported; its steps end with `tidy`."""
+    return buildah(store, "rmi", tag)
 
 
 def tidy(store: Path) -> list[list[str]]:

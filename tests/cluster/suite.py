@@ -1,4 +1,4 @@
-"""`python -m tests.cluster.suite [--once-more]`: every test that needs the cluster, by the user who may run it.
+"""`python -m tests.cluster.suite [--once-more] [PART...]`: what needs the cluster, by the user who may run it.
 
 Decides who runs what (root, who made the cluster; an ordinary user, what starts servers of ours) and what goes side by
 side: most of the time a test waits for pods, so two processors carry two of them. What stops servers, or counts what a
@@ -8,11 +8,13 @@ time, by itself: what fails again fails.
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .machine.place import place
@@ -46,18 +48,26 @@ SIDE_BY_SIDE = (
 AFTERWARDS = (Part("failures", ALONE),)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
+    names = [part.name for parts in (*SIDE_BY_SIDE, AFTERWARDS) for part in parts]
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.suite", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
+    parser.add_argument("--once-more", action="store_true", help="try what failed a second time, by itself")
+    given = parser.parse_args(arguments)
+    chosen = frozenset(given.parts or names)
+    if not chosen <= {*names}:
+        parser.error(f"the parts are {', '.join(names)}")
     with ThreadPoolExecutor(len(SIDE_BY_SIDE)) as pool:
-        failed = [part for parts in pool.map(failures, SIDE_BY_SIDE) for part in parts]
-    failed += failures(AFTERWARDS)
-    if arguments == ["--once-more"]:
+        failed = [part for found in pool.map(partial(failures, chosen), SIDE_BY_SIDE) for part in found]
+    failed += failures(chosen, AFTERWARDS)
+    if given.once_more:
         failed = [part for part in failed if not passes(part, "--last-failed")]
     return 1 if failed else 0
 
 
-def failures(parts: tuple[Part, ...]) -> list[Part]:
-    """Those that failed, one after another."""
-    return [part for part in parts if not passes(part)]
+def failures(chosen: frozenset[str], parts: tuple[Part, ...]) -> list[Part]:
+    """Of those that were chosen, one after another."""
+    return [part for part in parts if part.name in chosen and not passes(part)]
 
 
 def passes(part: Part, *more: str) -> bool:
@@ -80,4 +90,4 @@ def passes(part: Part, *more: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -215,6 +215,26 @@ def test_who_was_let_in_just_before_a_new_round_is_not_in_it(platform: Platform)
     assert "Your workspaces" in late.sign_in().text
 
 
+def test_while_nobody_can_say_who_is_who_nobodys_session_ends(platform: Platform):
+    """Neither where the Hub asks at once, nor where guards ask it about pages and websockets."""
+    platform.add_person("gail", "heart")
+    gail = Person(platform, "gail")
+    gail.sign_in()
+    gail.start("heart")
+    platform.api.silent = True
+    try:
+        asked = gail.http.get("/hub/api/oauth2/authorize", params={"client_id": "x", "response_type": "code"})
+        assert (asked.status_code, asked.url.path) == (503, "/hub/api/oauth2/authorize")
+        assert "do not answer" in asked.text
+        wait_for(lambda: gail.api("heart", "GET", "api/status").status_code == 503, "the guard to ask again", 60)
+    finally:
+        platform.api.silent = False
+    # The guard, which cannot count what goes out meanwhile, opens again by itself: in the same session.
+    wait_for(lambda: gail.api("heart", "GET", "api/status").status_code == 200, "the guard to hear of it", 60)
+    assert gail.http.get("/hub/home").url.path == "/hub/home"
+    gail.stop("heart")
+
+
 def test_the_hub_may_die(platform: Platform, alice: Person):
     """After kill -9 of the Hub the workspace still answers, and the new Hub knows it and stops it."""
     alice.start("lung")

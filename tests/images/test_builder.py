@@ -50,12 +50,8 @@ def test_a_build_takes_nothing_from_a_registry_and_gives_every_file_one_time():
 
 def test_of_a_build_nothing_stays_but_the_base():
     own = ["buildah", "--root", "/cache/store/root", "--runroot", "/cache/store/run"]
-    assert engine.forget(STORE, []) == [[*own, "rm", "--all"], [*own, "rmi", "--prune"]]
-    assert engine.forget(STORE, ["localhost/tre-hub:1", "localhost/tre-guard:1"]) == [
-        [*own, "rmi", "localhost/tre-hub:1", "localhost/tre-guard:1"],
-        [*own, "rm", "--all"],
-        [*own, "rmi", "--prune"],
-    ]
+    assert engine.forget(STORE, "localhost/tre-hub:1") == [*own, "rmi", "localhost/tre-hub:1"]
+    assert engine.tidy(STORE) == [[*own, "rm", "--all"], [*own, "rmi", "--prune"]]
 
 
 def test_an_image_is_built_again_where_anything_that_it_copies_changed(tmp_path: Path):

@@ -18,6 +18,7 @@ from jupyterhub.auth import Authenticator
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.handlers.login import LoginHandler
 from jupyterhub.user import User
+from sqlalchemy.exc import SQLAlchemyError
 from tornado import web
 
 from tre.door.control_plane import internal_api, refused
@@ -29,6 +30,27 @@ NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 LONGEST_FIELD = 1024
 # The Hub asks this of every handler when an account does not hold any more, and sets it only where a token came.
 BaseHandler._token_authenticated = False
+_prepare = BaseHandler.prepare
+
+
+async def prepare(handler: BaseHandler) -> None:
+    """The Hub takes whoever it could not look up for nobody: guards and pages would end what is signed in as them. Here
+    it says that it cannot tell; raises HTTPError 503.
+    """
+    try:
+        await handler.get_current_user()
+    except SQLAlchemyError as error:
+        handler.db.rollback()
+        handler._resolve_roles_and_scopes()
+        raise refused(503, "The Hub's database does not answer. Try again in a minute.") from error
+    except web.HTTPError:
+        # Of nobody: the error's page asks for them.
+        handler._resolve_roles_and_scopes()
+        raise
+    await _prepare(handler)
+
+
+BaseHandler.prepare = prepare
 
 
 class SignInHandler(LoginHandler):  # type: ignore[misc]

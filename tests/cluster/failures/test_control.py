@@ -57,7 +57,7 @@ def test_etcd_is_slow(scene: Scene, newcomer: Researcher, machine: Machine) -> N
     """Every write waits for it. A start takes longer, or is refused in words; nothing is done twice."""
     with machine.slow("etcd", runs=0.3, stands=1.2):
         assert scene.researcher.says("print(x)") == "41"
-        newcomer.start()
+        succeeds(60, newcomer.start)
         assert newcomer.rows() == "60 60"
     newcomer.leave()
     scene.nothing_is_lost()
