@@ -43,7 +43,7 @@ async def prepare(handler: BaseHandler) -> None:
         handler.db.rollback()
         handler._resolve_roles_and_scopes()
         raise refused(503, "The Hub's database does not answer. Try again in a minute.") from error
-    except web.HTTPError:
+    except Exception:
         # Of nobody: the error's page asks for them.
         handler._resolve_roles_and_scopes()
         raise

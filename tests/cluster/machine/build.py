@@ -86,8 +86,8 @@ VERSITYGW = Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/
 
 
 def environment() -> dict[str, str]:
-    """No C, no other Go than the one that is there. A compiler that collects its garbage less often takes a fifth less
-    of a processor, and twice the memory.
+    """No C, no other Go than the one that is there. A compiler that collects its garbage less often takes less of
+    a processor.
     """
     return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOGC": "400"}
 
