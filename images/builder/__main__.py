@@ -90,7 +90,7 @@ def told(where: Place, name: str, built: archive.Built | None) -> str:
 def ensure_base(where: Place) -> str:
     """The base's tag in the store; made where it is not there."""
     tag = f"localhost/tre-base:{base.key()}"
-    if run(engine.buildah(where.store, "images", "--quiet", "--filter", f"reference={tag}")).strip():
+    if run(engine.found(where.store, tag)).strip():
         return tag
     folder = where.cache / f"base-{base.key()}"
     if not folder.exists():
@@ -106,26 +106,23 @@ def containerfile(name: str) -> Path:
 
 def made_from(where: Place, name: str, tag: str) -> str:
     """The hash of the image's sources, the base's content among them."""
-    base_image = run(engine.buildah(where.store, "images", "--quiet", "--no-trunc", tag)).strip()
-    return sources.key(CHECKOUT, containerfile(name), base_image)
+    return sources.key(CHECKOUT, containerfile(name), run(engine.found(where.store, tag)).strip())
 
 
 def build(where: Place, name: str, tag: str, shown: Mapping[Path, Path], *, anew: bool) -> archive.Built:
     own, made = reference(name), made_from(where, name, tag)
     file = containerfile(name)
     run(engine.build(where.store, tag=own, base=tag, file=file, context=CHECKOUT, shown=shown, anew=anew))
-    try:
-        with tempfile.TemporaryDirectory(dir=where.cache) as folder:
-            layout = Path(folder) / "layout"
-            run(engine.export(where.store, own, layout))
-            return archive.write(layout, own, where.archive(name), made)
-    finally:
-        run(engine.forget(where.store, own))
+    with tempfile.TemporaryDirectory(dir=where.cache) as folder:
+        layout = Path(folder) / "layout"
+        run(engine.export(where.store, own, layout))
+        return archive.write(layout, own, where.archive(name), made)
 
 
 def tidy(where: Place) -> None:
     """Archives and the base are all that stays: what the engine keeps of builds is many times as large."""
-    for command in engine.tidy(where.store):
+    built = [tag for tag in map(reference, NAMES) if run(engine.found(where.store, tag)).strip()]
+    for command in (*engine.tidy(where.store), *(engine.forget(where.store, tag) for tag in built)):
         run(command)
 
 

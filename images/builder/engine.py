@@ -59,8 +59,15 @@ def wrap(store: Path, folder: Path, tag: str) -> list[list[str]]:
     ]
 
 
+def found(store: Path, tag: str) -> list[str]:
+    """Prints the image's number where it is there, in one line."""
+    return buildah(store, "images", "--quiet", "--no-trunc", "--filter", f"reference={tag}")
+
+
 def forget(store: Path, tag: str) -> list[str]:
-    """An image that was exported; its steps end with `tidy`."""
+    """An image that was exported, and of its steps those that no other image has: no build may be under way, which
+    might stand on one of them.
+    """
     return buildah(store, "rmi", tag)
 
 

@@ -50,6 +50,8 @@ def test_a_build_takes_nothing_from_a_registry_and_gives_every_file_one_time():
 
 def test_of_a_build_nothing_stays_but_the_base():
     own = ["buildah", "--root", "/cache/store/root", "--runroot", "/cache/store/run"]
+    shown = ("--quiet", "--no-trunc", "--filter", "reference=localhost/tre-hub:1")
+    assert engine.found(STORE, "localhost/tre-hub:1") == [*own, "images", *shown]
     assert engine.forget(STORE, "localhost/tre-hub:1") == [*own, "rmi", "localhost/tre-hub:1"]
     assert engine.tidy(STORE) == [[*own, "rm", "--all"], [*own, "rmi", "--prune"]]
 
