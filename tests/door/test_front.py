@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tre.door.guard.body import Body, BodyLost
-from tre.door.guard.front import Browser, Front
+from tre.door.guard.front import Front
 from tre.door.guard.messages import Answer, Request, answer_head, chunk, cookie_line, date_line, lines
 
 
@@ -76,7 +76,7 @@ PUT = b"PUT /b HTTP/1.1\r\nContent-Length: 5\r\nHost: x\r\n\r\n12345"
 async def converse(pieces: list[bytes]) -> tuple[Echo, Transport]:
     """Send the pieces as far as the other side reads; wait for all answers."""
     echo, transport = Echo(), Transport()
-    browser = Browser(Front(echo))
+    browser = Front(echo).connection()
     browser.connection_made(transport)  # type: ignore[arg-type]
     for piece in pieces:
         while transport.paused:

@@ -13,8 +13,8 @@ import binascii
 import hashlib
 import logging
 
+from tre.door.guard.browser import Browser
 from tre.door.guard.frames import FrameCounter, MessageTooLong, close_frame
-from tre.door.guard.front import Browser
 from tre.door.guard.headers import COMMON, upgrade_head
 from tre.door.guard.messages import Request, lines
 from tre.door.guard.paths import Admitted

@@ -1,7 +1,7 @@
 """One request as it was read and one answer as it is written: HTTP/1.1 without a connection.
 
 Decides how a head looks in bytes and which requests are too odd to be read at all. Leaves parsing to llhttp
-(`httptools`, in its strict mode), connections to `front`, and what a request may ask for to `paths`.
+(`httptools`, in its strict mode), connections to `browser`, and what a request may ask for to `paths`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from tre.door.guard.body import Body
 
 if TYPE_CHECKING:
+    from tre.door.guard.browser import Browser
     from tre.door.guard.fetch import Fetch
-    from tre.door.guard.front import Browser
 
 MAX_HEAD = 32 * 1024
 MAX_FIELDS = 100
