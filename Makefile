@@ -61,7 +61,7 @@ $(POSTGRES)/.installed: tests/cluster/outside/postgres/package-lock.json
 $(STORAGE)/.installed: tests/cluster/go/versitygw/go.mod tests/cluster/go/versitygw/go.sum
 	@mkdir -p $(STORAGE)
 	@! command -v go >/dev/null || (cd tests/cluster/go/versitygw && CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS= nice go build \
-		-trimpath -mod=readonly -buildvcs=false -ldflags="-s -w" -o $(abspath $(STORAGE)) github.com/versity/versitygw/cmd/versitygw) \
+		-trimpath -mod=readonly -buildvcs=false -gcflags=all=-dwarf=false -ldflags="-s -w" -o $(abspath $(STORAGE)) github.com/versity/versitygw/cmd/versitygw) \
 		&& touch $@ || echo "the object storage of the tests could not be built: see above"
 
 demo: install ## the whole journey on real parts, with its refusals; nothing keeps running

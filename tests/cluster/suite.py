@@ -1,30 +1,33 @@
 """`python -m tests.cluster.suite [--once-more] [PART...]`: what needs the cluster, by the user who may run it.
 
-Decides who runs what (root, who made the cluster; an ordinary user, what starts servers of ours) and what goes side by
-side: most of the time a test waits for pods, so two processors carry two of them. What stops servers, or counts what a
-cluster leaves behind, runs by itself. Each says in the end what it did not run. `--once-more` runs what failed a second
-time, by itself: what fails again fails.
+Decides who runs what (root, who made the cluster; an ordinary user, what starts servers of ours), on which cluster, and
+what goes side by side: most of the time a test waits for pods. What stops a cluster's servers has a second cluster for
+itself, which goes with it; what counts what a cluster leaves behind on the machine runs after all else. Each says in
+the end what it did not run. `--once-more` runs what failed a second time, by itself: what fails again fails.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .machine.place import place
+from .machine.place import CHECKOUT, RUN, place
 
 FOLDER = "tests/cluster"
-CHECKOUT = Path(__file__).resolve().parents[2]
 RELEASES = (f"{FOLDER}/chart", f"{FOLDER}/outside")
 PROJECTS = (f"{FOLDER}/projects",)
-ALONE = (f"{FOLDER}/test_lifecycle.py", f"{FOLDER}/failures")
-OTHERS = (FOLDER, *(f"--ignore={each}" for each in (*RELEASES, *PROJECTS, *ALONE)))
+FAILURES = (f"{FOLDER}/failures",)
+LIFECYCLE = (f"{FOLDER}/test_lifecycle.py",)
+OTHERS = (FOLDER, *(f"--ignore={each}" for each in (*RELEASES, *PROJECTS, *FAILURES, *LIFECYCLE)))
+IMAGES = CHECKOUT / "build" / "images"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Part:
     name: str
     chosen: tuple[str, ...]
     ordinary: bool = False
+    #: What of our images it needs on a cluster of its own; without, it runs on the one that is there.
+    images: tuple[str, ...] = ()
 
     def command(self, *more: str) -> list[str]:
         user = [sys.executable, "-m", "tre.stack.ordinary", "--"] if self.ordinary else []
@@ -42,10 +47,11 @@ class Part:
 
 
 SIDE_BY_SIDE = (
+    (Part("failures", FAILURES, images=("control", "guard", "hub", "proxy", "servers", "workspace")),),
     (Part("releases", RELEASES),),
     (Part("cluster", OTHERS), Part("projects", PROJECTS, ordinary=True)),
 )
-AFTERWARDS = (Part("failures", ALONE),)
+AFTERWARDS = (Part("lifecycle", LIFECYCLE),)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -71,22 +77,54 @@ def failures(chosen: frozenset[str], parts: tuple[Part, ...]) -> list[Part]:
 
 
 def passes(part: Part, *more: str) -> bool:
-    """What it says is told when it is through: two at once would not be read. The kubeconfig is its owner's alone: it
-    goes along as text.
-    """
-    config = Path(os.environ.get("KUBECONFIG") or place().kubeconfig)
-    environment = {**os.environ, "TRE_TEST_KUBECONFIG": config.read_text()}
+    """What it says is told when it is through: several at once would not be read."""
     print(f"{part.name}: running", flush=True)
-    done = subprocess.run(
-        part.command(*more),
+    done: subprocess.CompletedProcess[str] | subprocess.CalledProcessError
+    try:
+        with cluster_of(part) as environment:
+            done = told(part.command(*more), environment)
+    except subprocess.CalledProcessError as problem:
+        done = problem
+    print(f"{part.name}:\n{done.stdout}", flush=True)
+    return done.returncode == 0
+
+
+@contextlib.contextmanager
+def cluster_of(part: Part) -> Iterator[Mapping[str, str]]:
+    """The environment that leads to it. A kubeconfig is its owner's alone: it goes along as text. On somebody's own
+    cluster (KUBECONFIG) all run, and what stops servers says why it does not.
+    """
+    if named := os.environ.get("KUBECONFIG"):
+        yield {**os.environ, "TRE_TEST_KUBECONFIG": Path(named).read_text()}
+    elif not part.images:
+        yield {**os.environ, "TRE_TEST_KUBECONFIG": place().kubeconfig.read_text()}
+    else:
+        yield from second_cluster(part)
+
+
+def second_cluster(part: Part) -> Iterator[Mapping[str, str]]:
+    """Raises CalledProcessError, with what was said, where it does not come up."""
+    environment = {**os.environ, RUN: str(place().cache / part.name)}
+    cluster = [sys.executable, "-m", "tests.cluster"]
+    try:
+        told([*cluster, "up"], environment).check_returncode()
+        told([*cluster, "load", *(str(IMAGES / f"{name}.tar") for name in part.images)], environment).check_returncode()
+        yield environment
+    finally:
+        told([*cluster, "down"], environment).check_returncode()
+
+
+def told(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
         cwd=CHECKOUT,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
         check=False,
     )
-    print(f"{part.name}:\n{done.stdout.decode(errors='replace')}", flush=True)
-    return done.returncode == 0
 
 
 if __name__ == "__main__":

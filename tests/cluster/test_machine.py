@@ -18,7 +18,7 @@ from .machine import build, groups, needs, network, pki
 from .machine.groups import Hierarchy
 from .machine.images import Image
 from .machine.journal import Entry, Journal
-from .machine.place import SOURCES, VARIABLE, place
+from .machine.place import RUN, SOURCES, VARIABLE, place
 
 HYBRID = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
@@ -120,12 +120,15 @@ def test_the_node_has_one_card_and_all_else_is_outside() -> None:
     assert ["ip", "address", "add", "169.254.169.254/32", "dev", "eth0"] in network.outside_links()
 
 
+@pytest.mark.parametrize("variable", [VARIABLE, RUN])
 @pytest.mark.parametrize("folder", ["/run/cluster", "/proc/cluster", "/sys/cluster", "/dev/shm/cluster"])
-def test_a_folder_that_the_cluster_could_not_see_is_refused(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, folder)
+def test_a_folder_that_the_cluster_could_not_see_is_refused(
+    folder: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, folder)
     with pytest.raises(InvalidInput) as refusal:
         place()
-    assert refusal.value.field == VARIABLE
+    assert refusal.value.field == variable
 
 
 def test_what_is_missing_is_said_in_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,8 @@ from tre.errors import InvalidInput
 CHECKOUT = Path(__file__).resolve().parents[3]
 SOURCES = CHECKOUT / "tests" / "cluster"
 VARIABLE = "TRE_CLUSTER_CACHE"
+#: Names another run folder, for a cluster beside the first one.
+RUN = "TRE_CLUSTER_RUN"
 #: The cluster sees its own file systems there.
 HIDDEN = (Path("/proc"), Path("/sys"), Path("/run"), Path("/dev"))
 
@@ -64,16 +66,16 @@ class Place:
         return "tre-cluster-" + hashlib.sha256(str(self.run).encode()).hexdigest()[:8]
 
 
-def place(run: Path | None = None) -> Place:
+def place() -> Place:
     """The place that the environment names. Raises InvalidInput where the cluster could not see its own folder."""
     cache = Path(os.environ.get(VARIABLE) or Path.home() / ".cache" / "tre-cluster").resolve()
-    found = Place(cache, (run or cache / "run").resolve())
-    for folder in HIDDEN:
-        for mine in (found.cache, found.run, CHECKOUT):
+    found = Place(cache, Path(os.environ.get(RUN) or cache / "run").resolve())
+    for mine, field in ((found.cache, VARIABLE), (found.run, RUN), (CHECKOUT, "")):
+        for folder in HIDDEN:
             if mine.is_relative_to(folder):
                 raise InvalidInput(
                     f"{mine} lies below {folder}, where the cluster has file systems of its own",
-                    field=VARIABLE,
+                    field=field,
                     hint="Choose a folder on a disk.",
                 )
     return found
