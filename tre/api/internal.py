@@ -32,7 +32,8 @@ from tre.workspaces import gate, routes, traffic
 from tre.workspaces import service as workspaces
 from tre.workspaces.controller import SYSTEM_STOPS
 from tre.workspaces.model import WorkspaceState
-from tre.workspaces.service import MakeToken, Places
+from tre.workspaces.places import Places
+from tre.workspaces.service import MakeToken
 
 router = APIRouter()
 INTAKE_KEY = "intake"

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import select
@@ -21,14 +20,14 @@ from tre.audit import SYSTEM, Actor, UseCase, use_case
 from tre.audit.chain import plain
 from tre.credentials import Lease
 from tre.data import carrying, snapshots
-from tre.data.sources import Places as DataPlaces
 from tre.errors import Conflict, GateClosed, NotFound, TreError
 from tre.projects import service as projects
 from tre.projects.rules import check_gate
-from tre.settings import PostgresServer, make_private_folder
+from tre.settings import make_private_folder
 from tre.store import Database
 from tre.workspaces import gate, login, nodes, rules
 from tre.workspaces.model import LIVE, TRANSITIONS, Workspace, WorkspacePolicy, WorkspaceState
+from tre.workspaces.places import Places
 from tre.workspaces.plan import DataMount, LaunchPlan
 from tre.workspaces.policy import door_limits_of, limits_of, policy_of
 
@@ -55,17 +54,6 @@ class Leases(Protocol):
     def lease(self, project: str, workspace: str, ttl: int, longest: int) -> Lease: ...
     def renew(self, lease_id: str, ttl: int) -> datetime: ...
     def revoke(self, lease_id: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Places:
-    """Host folders that a plan names."""
-
-    homes: Path
-    intake_sockets: Path
-    data_server: PostgresServer
-    data: DataPlaces
-    on_cluster: bool = False
 
 
 def start(db: Database, leases: Leases, places: Places, actor: Actor, project: str) -> LaunchPlan:
@@ -102,7 +90,7 @@ def start(db: Database, leases: Leases, places: Places, actor: Actor, project: s
         mounts = tuple(DataMount(name, str(path)) for name, path in found)
         has_database = snapshots.needs_database(case.session, project, today)
     try:
-        make_private_folder(home(places, project, actor.username))
+        make_private_folder(places.home(project, actor.username))
         files = _lease(db, leases, places, workspace_id, project, policy) if has_database else {}
         plan = _plan(workspace_id, actor.username, project, places, policy, mounts, files)
         return replace(plan, nodes=where)
@@ -157,9 +145,9 @@ def _plan(
         workspace_id=workspace_id,
         person=username,
         project=project,
-        home=str(home(places, project, username)),
+        home=str(places.home(project, username)),
         base_url=f"/user/{username}/{project}/",
-        intake_socket=str(intake_socket(places, workspace_id)),
+        intake_socket=str(places.intake_socket(workspace_id)),
         jupyter_token=secrets.token_urlsafe(32),
         data=mounts,
         secrets=files,
@@ -169,22 +157,13 @@ def _plan(
     )
 
 
-def home(places: Places, project: str, username: str) -> Path:
-    return places.homes / project / username
-
-
-def intake_socket(places: Places, workspace_id: str) -> Path:
-    """In a folder of its own, so that the folder can be shown inside and the socket be made anew."""
-    return places.intake_sockets / workspace_id / "intake.sock"
-
-
 def outline(session: Session, places: Places, workspace: Workspace, today: date) -> dict[str, Any]:
     """Where a running workspace lies on the host, and its limits, without any secret: for proving its walls."""
     mounts = snapshots.mounts(session, places.data, workspace.project_slug, today)
     return {
         "workspace_id": workspace.id,
-        "home": str(home(places, workspace.project_slug, workspace.username)),
-        "intake_socket": str(intake_socket(places, workspace.id)),
+        "home": str(places.home(workspace.project_slug, workspace.username)),
+        "intake_socket": str(places.intake_socket(workspace.id)),
         "data": {name: str(path) for name, path in mounts},
         "limits": asdict(limits_of(policy_of(session, workspace.project_slug))),
     }
