@@ -5,6 +5,7 @@ Follows the same links, cookies and cross-site tokens that a browser does; holds
 
 from __future__ import annotations
 
+import html
 import re
 import time
 from html.parser import HTMLParser
@@ -143,4 +144,4 @@ class Browser:
 def words(page: str) -> str:
     """The text of a page, without markup."""
     bare = re.sub(r"<(script|style|svg)\b.*?</\1>", " ", page, flags=re.S | re.I)
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", bare)).strip()
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", bare))).strip()
