@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -48,8 +48,11 @@ class Screen:
         self.lines: dict[str, str] = {}
 
     def say(self, text: str) -> None:
-        with contextlib.suppress(OSError):
+        try:
             click.echo(text)
+        except OSError:
+            # What could not be written is kept, and would fail the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def part(self, part: PartStatus) -> None:
         line = f"{part.name}: {part.state} {part.reason}".rstrip()
