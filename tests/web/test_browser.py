@@ -76,7 +76,7 @@ class Keys:
 def test_a_researcher_proposes_with_the_keyboard(site: Site, plain: BrowserContext):
     keys = Keys(plain, site, "rita", "/tre/")
     keys.to("text=Skip to main content").press("Enter")
-    assert keys.page.url.endswith("#main-content")
+    keys.page.wait_for_url("**#main-content")
     keys.page.goto(site.url + "/tre/projects")
     keys.to("main >> text=Propose a project").enter()
     keys.to("input[value=visits]").press("Space")
