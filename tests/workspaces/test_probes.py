@@ -205,7 +205,10 @@ def report() -> dict[str, Any]:
 
 
 def test_all_are_refused_in_both_workspaces(report: dict[str, Any]) -> None:
-    assert report["ok"], [probe for probe in report["probes"] if probe["verdict"] != "refused"]
+    wrong = [
+        f"{one['name']}: {one['verdict']}, {one['detail']}" for one in report["probes"] if one["verdict"] != "refused"
+    ]
+    assert report["ok"], "; ".join(wrong)
     names = {probe["name"] for probe in report["probes"]}
     assert len(names) >= 75
     once = {f"neighbour-answers-during-{what}" for what in (*BOMBS, "fill-home")} | {*BOMBS, *TRIES}
