@@ -25,7 +25,7 @@ import psutil
 import toml
 from sqlalchemy import func, select
 
-from tests.cluster.chart.rendering import OUTSIDE, SPACE, of_kind, render
+from tests.cluster.chart.rendering import OUTSIDE, SPACE, Object, of_kind, render
 from tests.cluster.machine.place import CHECKOUT
 from tests.cluster.scale import control, programs
 from tests.cluster.scale.control import ControlPlane, control_plane
@@ -52,6 +52,8 @@ AUDIENCE = "openbao"
 #: Ports of the platform from the one for people on, then the relay's, then the control plane's.
 OURS = 8
 IMAGE = "localhost/tre-workspace:1"
+#: The chart's admission lets the hub start no other image.
+VALUES: Object = {**OUTSIDE, "projects": {"image": IMAGE}}
 RIGHTS = (
     *("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"),
     *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
@@ -198,7 +200,7 @@ def running_house() -> Iterator[House]:
         Places(plain).prepare()
         plane = stack.enter_context(control_plane(programs.HERE.cache, folder / "plane", first + OURS + 1))
         plane.kubectl().apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}])
-        plane.kubectl().apply(of_kind(render(programs.HERE.programs / "helm", OUTSIDE), *RIGHTS))
+        plane.kubectl().apply(of_kind(render(programs.HERE.programs / "helm", VALUES), *RIGHTS))
         databases.initialise_state(plain)
         stack.enter_context(running(plain, databases.state_server(plain)))
         migrate(plain.state_url("tre_owner"))
