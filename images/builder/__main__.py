@@ -68,7 +68,9 @@ def build_all(where: Place, names: list[str], *, anew: bool) -> None:
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for name, built in zip(names, pool.map(partial(ensure, where, tag, shown, anew), names), strict=True):
-                print(f"{time.monotonic() - began:7.1f}s  {reference(name)} {told(where, name, built)}", flush=True)
+                if built:
+                    keep(where.report, name, built)
+                print(f"{time.monotonic() - began:7.1f}s  {reference(name)} {told(built)}", flush=True)
     finally:
         tidy(where)
 
@@ -80,10 +82,9 @@ def ensure(where: Place, tag: str, shown: Mapping[Path, Path], anew: bool, name:
     return build(where, name, tag, shown, anew=anew)
 
 
-def told(where: Place, name: str, built: archive.Built | None) -> str:
+def told(built: archive.Built | None) -> str:
     if built is None:
         return "is there already"
-    keep(where.report, name, built)
     return f"{built.digest[:19]} {built.archive_bytes >> 20} MiB, unpacked {built.unpacked_bytes >> 20} MiB"
 
 

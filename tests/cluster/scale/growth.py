@@ -6,7 +6,6 @@ Decides only where each number is read: at the server that has it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import psutil
 
@@ -20,7 +19,7 @@ SERVERS = ("etcd", "apiserver", "controller-manager", "scheduler")
 
 def sizes(house: House) -> Sizes:
     """Kilobytes and counts, now."""
-    found: Sizes = {"etcd kB": etcd(house), "objects": objects(house)}
+    found: Sizes = {"etcd kB": etcd(house)}
     for name, size in databases(house).items():
         found[f"{name} database kB"] = size / 1e3
     for name in SERVERS:
@@ -52,10 +51,3 @@ def etcd(house: House) -> float:
     """Kilobytes of etcd's file that are in use."""
     seen = metrics(house)
     return next((value / 1e3 for name, value in seen.items() if name.startswith("apiserver_storage_size_bytes")), 0.0)
-
-
-def objects(house: House) -> float:
-    """All that the API server stores, of every kind."""
-    seen: Any = metrics(house)
-    kinds = ("apiserver_storage_objects{", "apiserver_resource_objects{")
-    return float(sum(value for name, value in seen.items() if name.startswith(kinds) and value > 0))

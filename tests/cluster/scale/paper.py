@@ -61,7 +61,6 @@ def measured(
     project, workspace = growth["project"], growth["workspace"]
     parts, counts = workspaces["idle"]["parts"], (projects["projects"], workspaces["workspaces"])
     rows = [
-        ("objects on the API server", f"{project['objects']:.1f}", f"{workspace['objects']:.1f}"),
         ("etcd", kb(project["etcd kB"]), kb(workspace["etcd kB"])),
         ("memory of etcd and API server", kb(servers(project)), kb(servers(workspace))),
         ("state database", kb(project["tre database kB"]), kb(workspace["tre database kB"])),
