@@ -111,9 +111,12 @@ def made_from(where: Place, name: str, tag: str) -> str:
 
 
 def build(where: Place, name: str, tag: str, shown: Mapping[Path, Path], *, anew: bool) -> archive.Built:
+    """Raises Unavailable where its sources are not what they were: nobody could say what is in it."""
     own, made = reference(name), made_from(where, name, tag)
     file = containerfile(name)
     run(engine.build(where.store, tag=own, base=tag, file=file, context=CHECKOUT, shown=shown, anew=anew))
+    if made_from(where, name, tag) != made:
+        raise Unavailable(f"what {own} is made from changed meanwhile", hint="`make images` again.")
     with tempfile.TemporaryDirectory(dir=where.cache) as folder:
         layout = Path(folder) / "layout"
         run(engine.export(where.store, own, layout))

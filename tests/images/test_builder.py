@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from images.builder import __main__ as builder
 from images.builder import archive, base, engine, pip, sources
-from images.builder.place import NAMES, reference
-from tre.errors import NotFound
+from images.builder.place import NAMES, Place, reference
+from tre.errors import NotFound, Unavailable
 
 STORE = Path("/cache/store")
 
@@ -73,6 +74,24 @@ def test_an_image_is_built_again_where_anything_that_it_copies_changed(tmp_path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("2")
     assert sources.key(tmp_path, file, "base-1") == keys[-1]
+
+
+def test_what_changed_under_a_build_is_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Half of it would be of before: under either hash it would be kept as what it is not."""
+    file = tmp_path / "images" / "hub" / "Containerfile"
+    file.parent.mkdir(parents=True)
+    file.write_text("FROM base\nCOPY tre ./\n")
+    (tmp_path / "tre").write_text("1")
+
+    def engine_runs(command: list[str]) -> str:
+        if "build" in command:
+            (tmp_path / "tre").write_text("2")
+        return "base-1"
+
+    monkeypatch.setattr(builder, "CHECKOUT", tmp_path)
+    monkeypatch.setattr(builder, "run", engine_runs)
+    with pytest.raises(Unavailable, match="changed meanwhile"):
+        builder.build(Place(tmp_path / "cache", tmp_path / "images"), "hub", "base:1", {}, anew=False)
 
 
 def test_what_was_built_from_the_same_is_known_as_long_as_it_is_there(tmp_path: Path):
