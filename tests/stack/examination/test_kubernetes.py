@@ -34,7 +34,7 @@ GOOD = Cluster(
     admission_policies=True,
     labels={"pod-security.kubernetes.io/enforce": "restricted"},
     privileged='pods is forbidden: violates PodSecurity "restricted:latest": privileged',
-    classes={"nfs": StorageClass("nfs.csi.k8s.io", True), "disk": StorageClass("ebs.csi.aws.com", False)},
+    classes={"files": StorageClass("cephfs.csi.ceph.com", True), "disk": StorageClass("ebs.csi.aws.com", False)},
     claims={},
     quotas={},
     services={"10.96.0.1": "default/kubernetes"},
@@ -94,6 +94,12 @@ SEEN: list[tuple[dict[str, Any], str, str, str]] = [
     ({"classes": {"x": StorageClass("ebs.csi.aws.com", True)}}, "fail", "content.storageClass", "on one node"),
     ({"classes": {"x": StorageClass("acme.example", True)}}, "warning", "content.storageClass", "not known here"),
     ({"classes": {"x": StorageClass("ebs.csi.aws.com", True)}}, "fail", "projects.storage.dataClass", "on one node"),
+    (
+        {"classes": {"x": StorageClass("nfs.csi.k8s.io", True)}},
+        "warning",
+        "projects.storage.homeClass",
+        "can fill the disk of all",
+    ),
     ({"quotas": {"q": {"pods": ("8", "10")}}}, "fail", "resources", "8 of 10 pods"),
     ({"quotas": {"q": {"requests.memory": ("0", "1Gi")}}}, "fail", "resources", "0 of 1Gi requests.memory"),
     ({"quotas": {"q": {"limits.cpu": ("0", "500m")}}}, "fail", "resources", "limits.cpu"),
@@ -110,7 +116,7 @@ def test_what_is_wrong_with_a_cluster_is_named_by_its_value(
 
 #: (what is wanted otherwise, level, value, some words)
 WANTED: list[tuple[dict[str, Any], str, str, str]] = [
-    ({"content__storageClass": "none"}, "fail", "content.storageClass", "there is disk, nfs"),
+    ({"content__storageClass": "none"}, "fail", "content.storageClass", "there is disk, files"),
     ({"content__storageClass": "disk"}, "fail", "content.storageClass", "on one node"),
     ({"content__claim": "mine"}, "fail", "content.claim", "no claim mine"),
     ({"content__accessMode": "ReadWriteOnce"}, "warning", "content.accessMode", "on one node"),

@@ -1,7 +1,7 @@
 """Judges the cluster's storage and quotas against an installation's values. Pure.
 
 Decides which drivers are known to mount one volume on several nodes, and which are known not to; of the others nobody
-can know before it is tried, and that is said.
+can know before it is tried, and that is said. Decides, too, which are known to let a volume grow past its size.
 """
 
 from __future__ import annotations
@@ -37,6 +37,16 @@ SINGLE = (
     "rbd.csi.ceph.com",
     "topolvm.io",
     "openebs.io/local",
+)
+#: What is asked of them is a folder, and its size a wish.
+BOUNDLESS = (
+    "nfs.csi.k8s.io",
+    "nfs-subdir-external-provisioner",
+    "smb.csi.k8s.io",
+    "efs.csi.aws.com",
+    "rancher.io/local-path",
+    "docker.io/hostpath",
+    "k8s.io/minikube-hostpath",
 )
 UNITS = {
     "": Decimal(1),
@@ -80,14 +90,29 @@ def _projects(wanted: Installation, seen: Cluster) -> Iterator[Finding]:
         given = wanted.at("projects.storage")
         value = f"projects.storage.{what}Class"
         yield from _class(f"volumes of {what}", value, given[f"{what}Class"], given[f"{what}Access"], seen)
+    yield from _bounds("size of homes", "projects.storage.homeClass", wanted.at("projects.storage.homeClass"), seen)
+
+
+def _bounds(name: str, value: str, asked: str, seen: Cluster) -> Iterator[Finding]:
+    """Homes are what researchers write to."""
+    chosen = _chosen(asked, seen)
+    if chosen and (driver := (seen.classes or {})[chosen].provisioner).endswith(BOUNDLESS):
+        told = f"{chosen} ({driver}) holds no volume to its size: one researcher can fill the disk of all."
+        yield doubtful(name, value, told, "Name a class whose driver does, or set quotas where its folders lie.")
+
+
+def _chosen(asked: str, seen: Cluster) -> str:
+    """The class, where there is such; else the cluster's default, or nothing."""
+    there = seen.classes or {}
+    defaults = sorted(each for each, found in there.items() if found.default)
+    return asked if asked in there else "" if asked else (defaults[0] if defaults else "")
 
 
 def _class(name: str, value: str, asked: str, mode: str, seen: Cluster) -> Iterator[Finding]:
     if seen.classes is None:
         yield unseen(name, value, seen.unseen, "storage classes")
         return
-    defaults = sorted(each for each, found in seen.classes.items() if found.default)
-    chosen = asked or (defaults[0] if defaults else "")
+    chosen = _chosen(asked, seen)
     there = ", ".join(sorted(seen.classes)) or "none"
     if asked and asked not in seen.classes:
         yield wrong(name, value, f"There is no class {asked}; there is {there}.", "Name one of these.")
