@@ -111,6 +111,7 @@ def start_all(house: House, town: Town, wanted: Sequence[tuple[str, str]]) -> tu
         each = sorted(delta.total_seconds() for delta in session.scalars(took))
     found: dict[str, Any] = {
         "started_again": again,
+        "failed": failed(house),
         "sign_in_all": signed_in - begun,
         "start_all": over - signed_in,
         "start": quantiles(each),
@@ -124,6 +125,13 @@ def states(house: House) -> dict[str, int]:
     with house.db.read() as session:
         rows = session.execute(select(Workspace.state, func.count()).group_by(Workspace.state))
         return {row[0]: row[1] for row in rows}
+
+
+def failed(house: House) -> dict[str, int]:
+    """Why those did that were asked for again."""
+    with house.db.read() as session:
+        asked = select(Workspace.reason, func.count()).where(Workspace.state == WorkspaceState.failed)
+        return {row[0]: row[1] for row in session.execute(asked.group_by(Workspace.reason))}
 
 
 def look(browsers: dict[str, Browser], town: Town, seconds: float = LOOKING_SECONDS) -> dict[str, Any]:
