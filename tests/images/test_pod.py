@@ -90,6 +90,8 @@ def test_it_serves_whoever_has_the_token_within_its_limits(served: tuple[str, su
         each for each in psutil.Process(process.pid).children(recursive=True) if "serve.py" in str(each.cmdline())
     ]
     limits = Path(f"/proc/{servers[0].pid}/limits").read_text()
+    # What it writes is its group's, too: the home's next user is another where the cluster's setting changes.
+    assert "Umask:\t0007" in Path(f"/proc/{servers[0].pid}/status").read_text()
     assert [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")] == [["512", "512"]]
 
 

@@ -24,6 +24,7 @@ BACKLOG = 128
 def main() -> int:
     """Run until the Jupyter server ends; returns its exit status. A missing or unknown setting ends it at once."""
     sys.path.insert(0, START)
+    from log import Log
     from supervisor import hide, start_server, watch
 
     hide()
@@ -34,7 +35,9 @@ def main() -> int:
         "RLIMIT_CORE": 0,
     }.items():
         limit(getattr(resource, name), value)
-    os.umask(0o077)
+    # The group is every workspace's, and nobody else is in this pod: a home stays open to its person, whose user may be
+    # another next time.
+    os.umask(0o007)
     # Where the API server is tells a researcher nothing that they need.
     for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
         del os.environ[name]
@@ -42,8 +45,12 @@ def main() -> int:
     for descriptor in server.values():
         os.set_inheritable(descriptor, True)
     life, _held = os.pipe()
-    process = start_server({"server": {**server, "base_url": settings["base_url"], "token": settings["token"]}})
-    return watch(process, life=life, probes=nobody())
+    log = Log(sys.stdout.fileno())
+    given = {**server, "base_url": settings["base_url"], "token": settings["token"]}
+    try:
+        return watch(start_server({"server": given}, log.writing), life=life, probes=nobody())
+    finally:
+        log.end()
 
 
 def limit(number: int, value: int) -> None:

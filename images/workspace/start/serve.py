@@ -146,7 +146,7 @@ def main() -> None:
     server = server_class(settings["listener"], settings["ready"])()
     server.update_config(Config(configuration(base_url=settings["base_url"], token=settings["token"])))
     server.initialize(argv=[])
-    os.makedirs(TRUST, mode=0o700, exist_ok=True)
+    os.makedirs(TRUST, exist_ok=True)
     os.chdir(HOME)
     server.start()
 

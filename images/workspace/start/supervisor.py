@@ -61,7 +61,7 @@ def read_settings(descriptor: int) -> dict:
     return settings
 
 
-def start_server(settings: dict) -> int:
+def start_server(settings: dict, output: int = 1) -> int:
     """Start the Jupyter server with its settings on standard input; returns its process id."""
     server = settings["server"]
     reading, writing = os.pipe()
@@ -69,7 +69,7 @@ def start_server(settings: dict) -> int:
         stream.write(json.dumps(server).encode())
     argv = [sys.executable, "-P", "/opt/tre/start/serve.py"]
     keep = [server["listener"], server["ready"]]
-    actions = [(os.POSIX_SPAWN_DUP2, reading, 0)]
+    actions = [(os.POSIX_SPAWN_DUP2, here, there) for here, there in ((reading, 0), (output, 1), (output, 2))]
     process = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions, setsigdef=PYTHON_IGNORES)
     for descriptor in (reading, *keep):
         os.close(descriptor)
