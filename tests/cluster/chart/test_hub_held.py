@@ -86,6 +86,15 @@ ATTACKS: dict[str, tuple[Change, str]] = {
     "a node of its choice": (lambda pod: pod["spec"].update(nodeName="node1"), "to the scheduler"),
     "another runtime": (lambda pod: pod["spec"].update(runtimeClassName=RUNTIME), "to the scheduler"),
     "everybody's place": (lambda pod: pod["spec"].update(priorityClassName="system-node-critical"), "to the scheduler"),
+    "the user of our own parts": (
+        lambda pod: pod["spec"]["securityContext"].update(runAsUser=10001),
+        "users that nobody",
+    ),
+    "the image's user": (lambda pod: pod["spec"]["securityContext"].pop("runAsUser"), "users that nobody"),
+    "a user for the container": (
+        lambda pod: container(pod)["securityContext"].update(runAsUser=10001),
+        "users that nobody",
+    ),
     "no end": (lambda pod: pod["spec"].pop("activeDeadlineSeconds"), "an end"),
     "a root to write to": (
         lambda pod: container(pod)["securityContext"].update(readOnlyRootFilesystem=False),

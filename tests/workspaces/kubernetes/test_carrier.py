@@ -51,7 +51,7 @@ def test_it_is_never_larger_than_a_workspace_and_holds_no_more_than_a_login():
     tiny = plan_of(LOAD, replace(LIMITS, memory_bytes=64 << 20, cpus=0.1), LOGIN, ())
     assert (tiny.limits.memory_bytes, tiny.limits.cpus) == (64 << 20, 0.1)
     secret = workspace_secret(cluster(), PLAN, pod_uid="u")
-    assert secret["data"].keys() == {"pg_service.conf", "_server.json"}
+    assert secret["data"].keys() == {"pg_service.conf", "_server.json", "_passwd"}
 
 
 def test_taking_away_needs_no_login_and_has_another_name():

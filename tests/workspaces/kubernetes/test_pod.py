@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from tests.workspaces.kubernetes.house import EVERYTHING, PLAN, check_schema, cluster
 from tests.workspaces.kubernetes.test_objects import meta
 from tre.errors import InvalidInput
+from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.pod import workspace_pod
-from tre.workspaces.kubernetes.secret import LARGEST, SERVER_KEY, replacement, workspace_secret
+from tre.workspaces.kubernetes.secret import ACCOUNT_KEY, LARGEST, SERVER_KEY, replacement, workspace_secret
 from tre.workspaces.plan import DataMount, LaunchPlan
 
 NAME = "workspace-0123456789abcdef"
 META = meta(NAME, component="workspace", person="bob", workspace="0123456789abcdef")
+BOB = 2076382246
 AMOUNTS = {"cpu": "1500m", "memory": "1500Mi", "ephemeral-storage": "256Mi"}
 CONTAINER = {
     "name": "workspace",
@@ -48,6 +50,7 @@ CONTAINER = {
         {"name": "home", "mountPath": "/home/researcher"},
         {"name": "secrets", "mountPath": "/run/tre", "readOnly": True},
         {"name": "server", "mountPath": "/run/server", "readOnly": True},
+        {"name": "server", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "shm", "mountPath": "/dev/shm"},
         {"name": "jupyter", "mountPath": "/run/jupyter"},
@@ -85,7 +88,7 @@ POD = {
         "dnsConfig": {"nameservers": ["10.96.0.53"], "options": [{"name": "ndots", "value": "1"}]},
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": 1000,
+            "runAsUser": BOB,
             "runAsGroup": 1000,
             "fsGroup": 1000,
             "fsGroupChangePolicy": "OnRootMismatch",
@@ -99,7 +102,7 @@ POD = {
                 "name": "secrets",
                 "secret": secret_files(**{name: name for name in ("intake.token", "pg_service.conf")}),
             },
-            {"name": "server", "secret": secret_files(**{SERVER_KEY: "settings.json"})},
+            {"name": "server", "secret": secret_files(**{SERVER_KEY: "settings.json", ACCOUNT_KEY: "passwd"})},
             {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "375Mi"}},
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "375Mi"}},
             {"name": "jupyter", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}},
@@ -129,12 +132,28 @@ def test_what_the_installation_adds():
     assert made["spec"] == {
         **POD["spec"],
         "hostUsers": False,
+        "securityContext": {**POD["spec"]["securityContext"], "runAsUser": 1000},
         "priorityClassName": "workspaces",
         "nodeSelector": {"accelerator": "a100"},
         "tolerations": [*LOST, {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
         "containers": [{**CONTAINER, "resources": {"requests": amounts, "limits": amounts}}],
     }
     assert "nvidia" not in json.dumps(workspace_pod(EVERYTHING, replace(PLAN, project="benefit")))
+
+
+def user(installation: Cluster, **changes: str) -> int:
+    made: int = workspace_pod(installation, replace(PLAN, **changes))["spec"]["securityContext"]["runAsUser"]
+    return made
+
+
+def test_whoever_works_in_a_project_is_a_user_of_their_own():
+    plain = cluster()
+    assert user(plain) == user(plain, workspace_id="another") == BOB
+    others = [user(plain, person="ann"), user(plain, project="benefit"), user(plain, person="ann", project="benefit")]
+    assert len({BOB, *others}) == 4
+    assert all(0x70000000 <= each < 1 << 31 for each in others)
+    # Where each pod has users of its own, only numbers below 65,536 exist in it.
+    assert {user(EVERYTHING, person=person) for person in ("ann", "bob")} == {1000}
 
 
 def test_it_runs_on_the_named_nodes_alone():
@@ -155,6 +174,8 @@ def test_the_whole_secret():
     made = workspace_secret(cluster(), PLAN, pod_uid="1-2-3")
     check_schema(made)
     settings = json.loads(base64.b64decode(made["data"].pop(SERVER_KEY)))
+    accounts = base64.b64decode(made["data"].pop(ACCOUNT_KEY)).decode().splitlines()
+    assert accounts[0] == f"researcher:x:{BOB}:1000:researcher:/home/researcher:/bin/sh"
     assert settings == {
         "base_url": "/user/bob/cost/",
         "token": "j" * 40,
@@ -180,7 +201,7 @@ def test_a_token_is_replaced_by_itself():
     assert replacement("intake.token", "new") == {"data": {"intake.token": "bmV3"}}
 
 
-@pytest.mark.parametrize("name", [SERVER_KEY, "", "../x", ".x", "a/b", "a\n"])
+@pytest.mark.parametrize("name", [SERVER_KEY, ACCOUNT_KEY, "", "../x", ".x", "a/b", "a\n"])
 def test_nothing_but_a_secret_file_is_replaced(name: str):
     with pytest.raises(InvalidInput):
         replacement(name, "text")

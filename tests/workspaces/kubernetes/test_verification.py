@@ -67,7 +67,7 @@ def test_nothing_of_anybody_is_in_its_arguments_or_its_name():
     assert intake.nobodys_token not in made
     assert "TOKEN" not in sent
     secret = workspace_secret(cluster(), plan, pod_uid="u")
-    assert secret["data"].keys() == {"intake.token", "expired.token", "public.key", "_server.json"}
+    assert secret["data"].keys() == {"intake.token", "expired.token", "public.key", "_server.json", "_passwd"}
     assert len(sent) < 60_000
 
 

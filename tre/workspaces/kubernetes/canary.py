@@ -16,6 +16,7 @@ from tre.workspaces.kubernetes import reach
 from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.names import COMPONENT, INSTALLATION, MANAGER, canary_of
 from tre.workspaces.kubernetes.namespace import POD_SECURITY, Object
+from tre.workspaces.kubernetes.user import GID, UID
 
 PORT = 8080
 FREE, CONFINED = "canary-free", "canary-confined"
@@ -129,8 +130,8 @@ def _pod(
         "terminationGracePeriodSeconds": 0,
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": 1000,
-            "runAsGroup": 1000,
+            "runAsUser": UID,
+            "runAsGroup": GID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [container],

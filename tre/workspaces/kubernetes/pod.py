@@ -16,11 +16,10 @@ from tre.workspaces.kubernetes.names import home_of, labels, namespace_of, works
 from tre.workspaces.kubernetes.namespace import DATA, Object
 from tre.workspaces.kubernetes.network import JUPYTER_PORT
 from tre.workspaces.kubernetes.quantities import of_bytes, of_count, of_cpus
-from tre.workspaces.kubernetes.secret import SERVER_KEY
+from tre.workspaces.kubernetes.secret import ACCOUNT_KEY, SERVER_KEY
+from tre.workspaces.kubernetes.user import GID, HOME, user_of
 from tre.workspaces.plan import LaunchPlan
 
-UID = GID = 1000
-HOME = "/home/researcher"
 SECRETS = "/run/tre"
 SERVER = "/run/server"
 END_SECONDS = 2
@@ -61,7 +60,7 @@ def _spec(cluster: Cluster, plan: LaunchPlan) -> Object:
         "dnsConfig": {"nameservers": [cluster.dns_address], "options": [{"name": "ndots", "value": "1"}]},
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": UID,
+            "runAsUser": user_of(cluster, plan),
             "runAsGroup": GID,
             "fsGroup": GID,
             "fsGroupChangePolicy": "OnRootMismatch",
@@ -143,7 +142,7 @@ def _volumes(plan: LaunchPlan) -> list[Object]:
     volumes: list[Object] = [
         {"name": "home", "persistentVolumeClaim": {"claimName": home_of(plan.person)}},
         {"name": "secrets", "secret": _files(name, {key: key for key in sorted(plan.secrets)})},
-        {"name": "server", "secret": _files(name, {SERVER_KEY: "settings.json"})},
+        {"name": "server", "secret": _files(name, {SERVER_KEY: "settings.json", ACCOUNT_KEY: "passwd"})},
         {"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": of_bytes(quarter)}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": of_bytes(quarter)}},
         {"name": "jupyter", "emptyDir": {"medium": "Memory", "sizeLimit": of_bytes(SMALL)}},
@@ -166,6 +165,7 @@ def _mounts(plan: LaunchPlan) -> list[Object]:
         {"name": "home", "mountPath": HOME},
         {"name": "secrets", "mountPath": SECRETS, "readOnly": True},
         {"name": "server", "mountPath": SERVER, "readOnly": True},
+        {"name": "server", "mountPath": "/etc/passwd", "subPath": "passwd", "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
         {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
         {"name": "jupyter", "mountPath": "/run/jupyter"},

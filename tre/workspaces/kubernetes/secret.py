@@ -15,10 +15,11 @@ from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.names import labels, namespace_of, workspace_of
 from tre.workspaces.kubernetes.namespace import Object
 from tre.workspaces.kubernetes.network import JUPYTER_PORT
+from tre.workspaces.kubernetes.user import account_file, user_of
 from tre.workspaces.plan import SECRET_NAME, LaunchPlan
 
-#: No secret file of a plan can have this name: theirs begin with a letter or a digit.
-SERVER_KEY = "_server.json"
+#: No secret file of a plan can have these names: theirs begin with a letter or a digit.
+SERVER_KEY, ACCOUNT_KEY = "_server.json", "_passwd"
 #: The API server refuses more.
 LARGEST = 1 << 20
 
@@ -26,7 +27,8 @@ LARGEST = 1 << 20
 def workspace_secret(cluster: Cluster, plan: LaunchPlan, *, pod_uid: str) -> Object:
     """Made after its pod, whose `uid` the API server chose: with the pod it goes, however that ends."""
     name = workspace_of(plan.workspace_id)
-    data = {key: _encoded(text) for key, text in sorted({**plan.secrets, SERVER_KEY: _settings(plan)}.items())}
+    own = {SERVER_KEY: _settings(plan), ACCOUNT_KEY: account_file(user_of(cluster, plan))}
+    data = {key: _encoded(text) for key, text in sorted({**plan.secrets, **own}.items())}
     if sum(map(len, data.values())) > LARGEST:
         raise InvalidInput("the secret files are larger than a Secret may be", field="secrets")
     metadata = {
