@@ -37,6 +37,8 @@ def test_writes_are_what_the_api_server_says_of_one_user(tmp_path: Path) -> None
     told += [event(me, "update", "pods", subresource="status"), event(me, "patch", "roles")[:-9]]
     log.write_text(log.read_text() + "".join(told))
     assert witness.writes(log, me, since) == {"leases": 1, "pods": 1, "pods/status": 1}
+    log.write_text(event(me, "delete", "pods") * 2 + event("admin", "delete", "pods") + event(me, "delete", "roles"))
+    assert witness.ended_by(log) == {me: 2, "admin": 1}
 
 
 def test_what_one_adds_is_the_difference() -> None:

@@ -21,7 +21,7 @@ from tests.cluster.scale.control import bind, node
 from tests.cluster.scale.house import House
 from tests.cluster.scale.many_projects import changes
 from tests.cluster.scale.town import TEAM, Town
-from tests.cluster.scale.witness import CONTROLLER, HUB, Account, load, writes
+from tests.cluster.scale.witness import CONTROLLER, HUB, Account, ended_by, load, writes
 from tests.fixtures.people import PASSWORD
 from tre.demo.browser import Browser
 from tre.demo.cast import Account as Signing
@@ -101,6 +101,7 @@ def run_all(house: House, browsers: dict[str, Browser], wanted: Sequence[tuple[s
 
 def start_all(house: House, town: Town, wanted: Sequence[tuple[str, str]]) -> tuple[dict[str, Browser], dict[str, Any]]:
     begun, events, accounts = time.perf_counter(), house.events(), accounts_of(house)
+    since = house.plane.audit.stat().st_size
     with ThreadPoolExecutor(AT_ONCE) as hands:
         browsers = dict(zip(town.names, hands.map(lambda name: sign_in(house, town, name), town.names), strict=True))
         signed_in = time.perf_counter()
@@ -112,6 +113,7 @@ def start_all(house: House, town: Town, wanted: Sequence[tuple[str, str]]) -> tu
     found: dict[str, Any] = {
         "started_again": again,
         "failed": failed(house),
+        "pods_ended_by": dict(ended_by(house.plane.audit, since)),
         "sign_in_all": signed_in - begun,
         "start_all": over - signed_in,
         "start": quantiles(each),

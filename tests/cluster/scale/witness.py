@@ -56,6 +56,11 @@ def writes(log: Path, user: str, since: int = 0) -> Counter[str]:
     return Counter(each.resource for each in requests(log, since) if each.user == user and each.verb not in READS)
 
 
+def ended_by(log: Path, since: int = 0) -> Counter[str]:
+    """Who deleted pods, and how many."""
+    return Counter(each.user for each in requests(log, since) if (each.verb, each.resource) == ("delete", "pods"))
+
+
 class Watch:
     """When each object of a kind was first seen, in this process's steady time, in a thread of its own."""
 
