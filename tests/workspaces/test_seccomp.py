@@ -102,6 +102,23 @@ def test_socket_families_types_and_protocols(on: str) -> None:
 
 
 @pytest.mark.parametrize("on", ARCHITECTURES)
+def test_drivers_of_accelerators_have_controls_and_terminals_and_networks_have_none_more(on: str) -> None:
+    code, number = program(on, devices=True), TABLES[on]["ioctl"]
+
+    def control(wanted: int) -> int:
+        return interpret(code, AUDIT_ARCHITECTURE[on], number, (3, wanted))
+
+    for wanted in (0xC020462A, 0x30000001, 27, 0xC0404B02, *IOCTLS):
+        assert control(wanted) == ALLOW
+    for refused in (0x5412, 0x541C, 0x5423, 0x8900, 0x8914, 0x8946, 0x89FF):
+        assert control(refused) == control(refused | 1 << 40) == ERRNO | errno.ENOTTY
+    other = program(on)
+    for name, own in TABLES[on].items():
+        if name != "ioctl":
+            assert interpret(code, AUDIT_ARCHITECTURE[on], own) == interpret(other, AUDIT_ARCHITECTURE[on], own), name
+
+
+@pytest.mark.parametrize("on", ARCHITECTURES)
 def test_descriptors_are_duplicated_locked_and_sealed_but_neither_leased_nor_watched(on: str) -> None:
     wanted = ("F_DUPFD", "F_GETFD", "F_SETFD", "F_GETFL", "F_SETFL", "F_GETLK", "F_SETLK", "F_SETLKW", "F_OFD_SETLK")
     for name in (*wanted, "F_OFD_GETLK", "F_DUPFD_CLOEXEC", "F_ADD_SEALS", "F_GET_SEALS", "F_GETPIPE_SZ", "F_SETOWN"):

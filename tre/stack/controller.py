@@ -13,16 +13,20 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tre.api.internal import INTAKE_KEY, token_maker
 from tre.api.platform import Platform, build_platform
-from tre.errors import InvalidInput, TreError
-from tre.settings import Settings
-from tre.workspaces import service
+from tre.credentials import Secrets
+from tre.errors import InvalidInput, NotFound, TreError
+from tre.settings import PostgresServer, Settings
+from tre.workspaces import login, service
 from tre.workspaces.controller import converge
 from tre.workspaces.kubernetes.absent import end_absent
 from tre.workspaces.kubernetes.aims import Surroundings
@@ -34,12 +38,14 @@ from tre.workspaces.kubernetes.controller import Chore, keep
 from tre.workspaces.kubernetes.installation import cluster_of
 from tre.workspaces.kubernetes.proving import Prover
 from tre.workspaces.kubernetes.reach import reach
-from tre.workspaces.kubernetes.verification import Intake
+from tre.workspaces.kubernetes.verification import LIMITS, Intake, Login
 from tre.workspaces.kubernetes.verifier import Verifier
 from tre.workspaces.kubernetes.workspaces import PodRuntime
 from tre.workspaces.model import VERIFICATION_TIMEOUTS, VerificationState
 from tre.workspaces.orphans import reconcile
 from tre.workspaces.service import TOKEN_FILE
+
+log = logging.getLogger(__name__)
 
 #: The pod's own name, among several controllers.
 IDENTITY = "POD_NAME"
@@ -72,10 +78,37 @@ class PodTokens:
         self.runtime.replace_secret(workspace, TOKEN_FILE, token)
 
 
+@dataclass(frozen=True)
+class PodLogins:
+    """Logins to projects' databases, on this server, for pods that try walls."""
+
+    leases: Secrets
+    server: PostgresServer
+
+    @contextmanager
+    def to_be_tried(self, project: str, probe: str) -> Iterator[Login | None]:
+        """As long as it is tried; None where the project has no database. One that cannot be ended ends by itself."""
+        most = LIMITS.max_age_seconds
+        try:
+            group = self.leases.project_database(project).group
+            lease = self.leases.lease(project, probe, most, most)
+        except NotFound:
+            yield None
+            return
+        try:
+            yield Login(login.files(self.server, lease), (group,))
+        finally:
+            try:
+                self.leases.revoke(lease.id)
+            except TreError as error:
+                log.warning("the login of %s ends by itself: %s", probe, error.message)
+
+
 def chores(platform: Platform, cluster: Cluster, api: Api) -> tuple[Chore, ...]:
     db, leases, runtime = platform.db, platform.secrets, PodRuntime(api, cluster)
     tokens, prover = PodTokens(platform, runtime), Prover(db, cluster, api)
-    verifier = Verifier(db, api, cluster, lambda: servers(platform.settings), tokens.to_be_tried)
+    around, logins = partial(servers, platform.settings), PodLogins(leases, platform.settings.data_server)
+    verifier = Verifier(db, api, cluster, around, tokens.to_be_tried, logins.to_be_tried)
     carriers = Carriers(db, leases, api, cluster, platform.settings.data_server)
     return (
         Chore("control", lambda world, goes_on: converge(db, leases, [runtime], tokens), 2.0),

@@ -26,6 +26,7 @@ from tre.workspaces import service
 from tre.workspaces.controller import SYSTEM_STOPS
 from tre.workspaces.model import LIVE, Workspace, WorkspaceState
 from tre.workspaces.service import Leases
+from tre.workspaces.verifications import PROBE
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +65,8 @@ def find(session: Session, held: Sequence[Held], now: datetime) -> Orphans:
 
 
 def _is_orphan(lease: Held, workspace: Workspace | None, now: datetime) -> bool:
-    if lease.workspace.startswith(CARRIER):
-        # Whoever carries an extract is no workspace; their logins are never renewed, and end by themselves.
+    if lease.workspace.startswith((CARRIER, PROBE)):
+        # Who carries an extract or tries walls is no workspace; their logins are never renewed, and end by themselves.
         return False
     if workspace is None:
         return True

@@ -1,4 +1,4 @@
-"""The first program of a workspace's pod: limits that a pod cannot express, then the Jupyter server on its port.
+"""The first program of a workspace's pod: it confines itself (`confine`), then runs the Jupyter server on its port.
 
 Decides only where the settings and the socket come from: the pod's Secret and a port. Server and supervisor are those
 of the embedded sandbox; the life line, there a keeper's, is here the pod itself, which ends all when it ends.
@@ -9,35 +9,26 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import socket
 import sys
 
 START = "/opt/tre/start"
 SETTINGS = "/run/server/settings.json"
 PROBES = "/run/jupyter/probes.sock"
-#: The plan's word for a limit, and the kernel's.
-LIMITS = {"processes": "RLIMIT_NPROC", "file_bytes": "RLIMIT_FSIZE", "open_files": "RLIMIT_NOFILE"}
 BACKLOG = 128
 
 
 def main() -> int:
     """Run until the Jupyter server ends; returns its exit status. A missing or unknown setting ends it at once."""
     sys.path.insert(0, START)
+    from confine import confine
     from log import Log
     from supervisor import hide, start_server, watch
 
     hide()
     with open(SETTINGS, "rb") as stream:
         settings = json.load(stream)
-    for name, value in {
-        **{LIMITS[name]: value for name, value in settings["limits"].items()},
-        "RLIMIT_CORE": 0,
-    }.items():
-        limit(getattr(resource, name), value)
-    # The group is every workspace's, and nobody else is in this pod: a home stays open to its person, whose user may be
-    # another next time.
-    os.umask(0o007)
+    confine(settings)
     # Where the API server is tells a researcher nothing that they need.
     for name in [name for name in os.environ if name.startswith("KUBERNETES_")]:
         del os.environ[name]
@@ -51,13 +42,6 @@ def main() -> int:
         return watch(start_server({"server": given}, log.writing), life=life, probes=nobody())
     finally:
         log.end()
-
-
-def limit(number: int, value: int) -> None:
-    """Never above what is allowed already."""
-    _, hard = resource.getrlimit(number)
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(number, (value, value))
 
 
 def listener(port: int) -> int:

@@ -21,6 +21,7 @@ from tre.door.probes.spellings import ADDRESSES
 from tre.stack.examination.whole import examine_cluster
 from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.names import namespace_of
+from tre.workspaces.kubernetes.verification import AT_THE_DATABASE, AT_THE_INTAKE, SHARED
 
 from .release import CLAIMS, VALUES, Release, plain
 from .rendering import Object, changed
@@ -124,6 +125,8 @@ def test_the_guard_is_asked_in_its_own_pod_and_that_is_a_part_of_the_report(
     assert report["probes"][-len(found["probes"]) :] == found["probes"]
     assert report["left_out"][-1] == NO_OTHER
     assert report["ok"], [probe for probe in report["probes"] if probe["verdict"] != "refused"]
+    tried = {probe["name"] for probe in report["probes"]}
+    assert tried >= {*SHARED, *AT_THE_INTAKE, *AT_THE_DATABASE}, "with tokens and a login of nobody's"
 
 
 def test_what_is_submitted_is_read_in_the_checking_pod(release: Release, researcher: Researcher) -> None:

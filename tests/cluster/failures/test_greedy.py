@@ -18,15 +18,12 @@ from tre.workspaces.kubernetes.names import namespace_of
 from .scene import Scene
 
 pytestmark = pytest.mark.timeout(400)
-#: What a neighbour needs in order to work: processes, threads, watches, timers, files.
+#: What a neighbour needs in order to work: processes, threads, timers, files.
 WORKS = """
 import ctypes, os, subprocess, sys, threading
 code = "import threading; one = threading.Thread(target=int); one.start(); one.join(); print(41)"
 done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True)
 libc = ctypes.CDLL(None, use_errno=True)
-watch = libc.inotify_init()
-assert watch >= 0, "inotify: " + os.strerror(ctypes.get_errno())
-os.close(watch)
 timer = ctypes.c_void_p()
 assert libc.timer_create(0, None, ctypes.byref(timer)) == 0, "timer: " + os.strerror(ctypes.get_errno())
 libc.timer_delete(timer)
@@ -46,13 +43,6 @@ try:
 except RuntimeError:
     pass
 print(held)
-""",
-    "watches": """
-import ctypes
-libc, held = ctypes.CDLL(None), []
-while len(held) < 3_000 and (one := libc.inotify_init()) >= 0:
-    held.append(one)
-print(len(held))
 """,
     "timers": """
 import ctypes

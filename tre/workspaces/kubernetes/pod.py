@@ -77,7 +77,7 @@ def _spec(cluster: Cluster, plan: LaunchPlan) -> Object:
         spec["hostUsers"] = False
     if cluster.priority_class:
         spec["priorityClassName"] = cluster.priority_class
-    if (gpu := cluster.gpu) and plan.project in gpu.projects:
+    if (gpu := cluster.gpu) and cluster.has_gpu(plan.project):
         spec["nodeSelector"] = dict(gpu.node_labels)
         if gpu.taint:
             spec["tolerations"].append({"key": gpu.taint, "operator": "Exists", "effect": "NoSchedule"})
@@ -121,7 +121,7 @@ def _amounts(cluster: Cluster, plan: LaunchPlan) -> dict[str, str]:
         "memory": of_bytes(plan.limits.memory_bytes),
         "ephemeral-storage": of_bytes(cluster.storage.ephemeral_bytes),
     }
-    if (gpu := cluster.gpu) and plan.project in gpu.projects:
+    if (gpu := cluster.gpu) and cluster.has_gpu(plan.project):
         amounts[gpu.resource] = of_count(gpu.count)
     return amounts
 

@@ -27,7 +27,7 @@ LARGEST = 1 << 20
 def workspace_secret(cluster: Cluster, plan: LaunchPlan, *, pod_uid: str) -> Object:
     """Made after its pod, whose `uid` the API server chose: with the pod it goes, however that ends."""
     name = workspace_of(plan.workspace_id)
-    own = {SERVER_KEY: _settings(plan), ACCOUNT_KEY: account_file(user_of(cluster, plan))}
+    own = {SERVER_KEY: _settings(cluster, plan), ACCOUNT_KEY: account_file(user_of(cluster, plan))}
     data = {key: _encoded(text) for key, text in sorted({**plan.secrets, **own}.items())}
     if sum(map(len, data.values())) > LARGEST:
         raise InvalidInput("the secret files are larger than a Secret may be", field="secrets")
@@ -56,13 +56,12 @@ def replacement(name: str, text: str) -> Object:
     return {"data": {name: _encoded(text)}}
 
 
-def _settings(plan: LaunchPlan) -> str:
+def _settings(cluster: Cluster, plan: LaunchPlan) -> str:
     """What the image's start program reads: where to serve, for whom, and the limits that it sets for itself."""
     limits = asdict(plan.limits)
     own = {name: limits[name] for name in ("processes", "file_bytes", "open_files")}
-    return json.dumps(
-        {"base_url": plan.base_url, "token": plan.jupyter_token, "port": JUPYTER_PORT, "limits": own}, sort_keys=True
-    )
+    given = {"base_url": plan.base_url, "token": plan.jupyter_token, "port": JUPYTER_PORT, "limits": own}
+    return json.dumps({**given, "devices": cluster.has_gpu(plan.project)}, sort_keys=True)
 
 
 def _encoded(text: str) -> str:

@@ -1,9 +1,9 @@
 """The walls of a project on a cluster, tried from inside a pod that is as a workspace's.
 
 Decides what is tried and what makes a verdict. The pod is of nobody: it has the image, the walls and the labels of a
-workspace, an empty home, no login, and a token for the intake that names no workspace. What it saw is in its status:
-nobody needs a right to read logs. Leaves what is aimed at to `aims`, what is refused at admission to `sieges`, the
-attempts to `probes.inside`.
+workspace, an empty home, a login to the project's database of its own, and a token for the intake that names nobody.
+What it saw is in its status: nobody needs a right to read logs. Leaves what is aimed at to `aims`, what is refused at
+admission to `sieges`, the attempts to `probes.inside`.
 """
 
 from __future__ import annotations
@@ -40,24 +40,46 @@ from tre.workspaces.sandbox.seccomp import TABLES
 
 importlib.import_module(f"{embedded.INSIDE}.pod")
 MODULES = ("attempt", "network", "kernel", "processes", "files", "credentials", "pod")
-#: Of the sandbox's attempts those whose wall a pod of Pod Security `restricted` has as well.
+#: Of the sandbox's attempts those whose wall a pod has as well: one file system and its network apart, nearly all.
 SHARED = (
-    "packet-socket", "raw-socket", "mount", "new-mount-calls", "unshare-user", "clone-user", "setns", "bpf",
-    "kernel-modules", "make-device", "system-sockets",
-    "other-process-memory",
+    "system-sockets", "vsock", "packet-socket", "netlink", "kernel-crypto-socket", "raw-socket", "any-other-family",
+    "family-in-upper-half", "dns-by-name", "host-homes", "host-root-home", "write-to-environment",
+    "write-to-our-programs", "write-to-system", "make-device", "make-setuid", "mount", "new-mount-calls",
+    "unshare-user", "clone-user", "clone3-user", "unshare-any", "setns", "ptrace", "other-process-memory",
+    "key-rings", "bpf", "watch-shared-files", "lease-file", "io-uring", "perf", "userfaultfd", "kernel-modules",
+    "file-handles", "machine-administration", "system-v-ipc", "terminal-injection", "personality", "x32-calls",
+    "compatibility-calls", "capabilities", "filter-present", "secrets-in-sight", "inherited-descriptors",
+    "raise-limits", "file-too-large", "fork-bomb",
+)  # fmt: skip
+#: And those at the project's database.
+AT_THE_DATABASE = (
+    "other-databases", "database-superuser", "database-rights", "database-files", "database-programs",
+    "database-locks", "database-disk", "database-network",
 )  # fmt: skip
 #: And those at the intake. That a token is another workspace's is no attempt here: it alone says whose it is.
 AT_THE_INTAKE = ("no-token", "expired-token", "unsigned-token", "public-key-as-secret", "changed-claims")
-LIMITS = Limits(memory_bytes=256 << 20, cpus=0.1, home_bytes=1 << 30, max_age_seconds=300)
+LIMITS = Limits(
+    memory_bytes=256 << 20, cpus=0.1, processes=64, file_bytes=1 << 20, home_bytes=1 << 30, max_age_seconds=300
+)
 SECONDS = 240.0
 #: What a pod's status keeps of its last words.
 WORDS = 4096
+#: As the image's own start program does, with what the image has for it.
+CONFINE = """
+sys.path.insert(0, "/opt/tre/start")
+import confine
+with open("/run/server/settings.json") as stream:
+    confine.confine(json.load(stream))
+"""
 BOOTSTRAP = f"""
 import base64, io, json, os, sys, types, zlib
+{CONFINE}
 sent = json.loads(zlib.decompress(base64.b64decode(sys.argv[1])))
 for name in sent["files"]:
     with open("/run/tre/" + name) as stream:
         sent["given"][name.replace(".", "_")] = stream.read()
+if "database" in sent["given"]:
+    import psycopg  # once, and not in each attempt's own process
 sys.stdout = io.StringIO()
 {embedded.RUN_SENT}
 answers = [json.loads(line) for line in sys.stdout.getvalue().splitlines()]
@@ -92,6 +114,14 @@ class Intake:
 
 
 @dataclass(frozen=True)
+class Login:
+    """A login of nobody's to the project's own database, as files, and the roles that it may take."""
+
+    files: Mapping[str, str] = field(repr=False)
+    own_roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Trial:
     """One verification: the name of its pod among the project's workspaces, what surrounds it, who hears how it goes.
     `shown` hears the pod's uid as soon as there is one, `goes_on` says whether to go on.
@@ -101,6 +131,7 @@ class Trial:
     probe: str = field(default_factory=lambda: f"probe-{secrets.token_hex(6)}")
     around: Surroundings = field(default_factory=Surroundings)
     intake: Intake | None = None
+    login: Login | None = None
     said: Callable[[str], object] = lambda how: None
     shown: Callable[[str], object] = lambda uid: None
     goes_on: Callable[[], bool] = lambda: True
@@ -123,22 +154,24 @@ def verify(cluster: Cluster, api: Api, trial: Trial) -> Report:
     aims = real_aims(cluster, api, trial.project, trial.around)
     absent = sorted(OPTIONAL - aims.keys())
     own = [name for name, one in ATTEMPTS.items() if name.startswith("pod-") and one.needs[4:] not in absent]
-    names = [*own, *SHARED, *(AT_THE_INTAKE if trial.intake else ())]
+    names = [*own, *SHARED, *(AT_THE_INTAKE if trial.intake else ()), *(AT_THE_DATABASE if trial.login else ())]
     plan = nobody(trial, tuple(node.name for node in ready_nodes(api)))
     trial.step("from inside a pod as a workspace's")
-    with running(cluster, api, plan, payload(names, aims, trial.intake), trial) as pod:
+    with running(cluster, api, plan, payload(names, aims, trial.intake, trial.login), trial) as pod:
         answers = answers_of(pod)
     results = [judged(name, plan, aims, answers) for name in names]
     trial.step("at admission")
     left_out = [f"{name} (nobody gets an answer)" for name in absent]
     if trial.intake is None:
         left_out.append("intake tokens (no intake was named)")
+    if trial.login is None:
+        left_out.append("database roles (the project has no database)")
     return Report((*results, *admission(cluster, api, plan)), tuple(left_out))
 
 
 def nobody(trial: Trial, nodes: tuple[str, ...]) -> LaunchPlan:
     """A plan as a workspace's, for a pod that holds nothing of anybody."""
-    files = trial.intake.files if trial.intake else {}
+    files = {**(trial.intake.files if trial.intake else {}), **(trial.login.files if trial.login else {})}
     return LaunchPlan(
         workspace_id=trial.probe,
         person="nobody",
@@ -213,11 +246,13 @@ def answers_of(pod: Object) -> dict[str, tuple[Verdict, str]]:
     return embedded.answers_of("\n".join(lines).encode())
 
 
-def payload(names: Sequence[str], aims: Aims, intake: Intake | None = None) -> str:
+def payload(names: Sequence[str], aims: Aims, intake: Intake | None = None, login: Login | None = None) -> str:
     folder = Path(embedded.__file__).parent / "inside"
     modules = {f"{embedded.INSIDE}.{name}": (folder / f"{name}.py").read_text() for name in MODULES}
     ready = [name for name in names if not _aim(name) or _aim(name) in aims]
     given: dict[str, Any] = {"names": ready, "aims": aims, "calls": dict(TABLES[machine.machine()])}
+    given |= {name: getattr(LIMITS, name) for name in ("processes", "file_bytes")}
+    given |= {"database": "project", "own_roles": login.own_roles} if login else {}
     sent = {
         "modules": modules,
         "main": f"{embedded.INSIDE}.attempt",

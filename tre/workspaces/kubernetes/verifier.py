@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from tre.errors import Conflict, NotFound, TreError
@@ -20,7 +21,7 @@ from tre.workspaces.kubernetes.cluster import Cluster
 from tre.workspaces.kubernetes.content import POD
 from tre.workspaces.kubernetes.controller import GoesOn
 from tre.workspaces.kubernetes.names import namespace_of, workspace_of
-from tre.workspaces.kubernetes.verification import BrokenOff, Intake, Trial, verify
+from tre.workspaces.kubernetes.verification import BrokenOff, Intake, Login, Trial, verify
 from tre.workspaces.verifications import Task
 
 log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Verifier:
-    """`around` and `intake` say what only the caller knows: of the platform's servers, and (of a workspace, and of who
-    tries) tokens.
+    """`around`, `intake` and `login` say what only the caller knows: of the platform's servers, tokens (of a workspace,
+    and of who tries), and a login to a project's database (for who tries, as long as they do).
     """
 
     db: Database
@@ -37,6 +38,7 @@ class Verifier:
     cluster: Cluster
     around: Callable[[], Surroundings]
     intake: Callable[[str, str], Intake | None]
+    login: Callable[[str, str], AbstractContextManager[Login | None]]
 
     def verify(self, goes_on: GoesOn) -> int:
         """One look; returns how many verifications came to a report."""
@@ -47,7 +49,8 @@ class Verifier:
         try:
             if task.former:
                 self._end(task.project, task.former)
-            report = verify(self.cluster, self.api, self._trial(task, goes_on))
+            with self.login(task.project, task.probe) as login:
+                report = verify(self.cluster, self.api, self._trial(task, login, goes_on))
             verifications.done(self.db, task, report)
         except BrokenOff as left:
             # It stays as it is: whoever leads next takes it up.
@@ -62,12 +65,13 @@ class Verifier:
             return False
         return True
 
-    def _trial(self, task: Task, goes_on: GoesOn) -> Trial:
+    def _trial(self, task: Task, login: Login | None, goes_on: GoesOn) -> Trial:
         return Trial(
             task.project,
             task.probe,
             self.around(),
             self.intake(task.workspace_id, task.probe),
+            login,
             lambda how: verifications.says(self.db, task, how),
             lambda uid: verifications.shows(self.db, task, uid),
             goes_on,

@@ -119,6 +119,11 @@ IOCTLS = (
     0x4020940D,  # FICLONERANGE
 )
 
+# What is refused by name where the rest is a driver's: typing as somebody else, consoles, line disciplines; and all of
+# sockets and networks (SIOC...).
+TERMINAL_IOCTLS = (0x5412, 0x541C, 0x5423)
+NETWORK_IOCTLS = (0x8900, 0x89FF)
+
 # What descriptors and locks need. Not among them: leases (F_SETLEASE), on which the platform's own opening of a file
 # waits, and notes about folders (F_NOTIFY), which tell what others open.
 DESCRIPTOR_CONTROLS = (
@@ -145,10 +150,11 @@ PROCESS_CONTROLS = (
 )
 
 
-def program(architecture: str, *, sockets: bool = True) -> tuple[Instruction, ...]:
+def program(architecture: str, *, sockets: bool = True, devices: bool = False) -> tuple[Instruction, ...]:
     """The filter for `x86_64` or `aarch64`; KeyError for any other: there is no filter, so nothing may run.
 
-    `sockets=False` is for code that needs none at all, such as what reads a submitted file.
+    `sockets=False` is for code that needs none at all, such as what reads a submitted file; `devices=True` for
+    accelerators, whose drivers have controls of their own.
     """
     numbers = {name: number for name, number in TABLES[architecture].items() if sockets or name not in SOCKET_CALLS}
     return (
@@ -157,7 +163,7 @@ def program(architecture: str, *, sockets: bool = True) -> tuple[Instruction, ..
         load(NUMBER),
         *when(JUMP_AT_LEAST, X32_BIT, [give(KILL_PROCESS)]),
         *_plain(numbers),
-        *_with_arguments(numbers),
+        *_with_arguments(numbers, {**_CHECKED, "ioctl": _OF_DEVICES} if devices else _CHECKED),
         *_refused(numbers),
         refuse(errno.ENOSYS),
     )
@@ -183,8 +189,8 @@ def _refused(numbers: Mapping[str, int]) -> Iterator[Instruction]:
         yield from when(JUMP_EQUAL, numbers[name], [refuse(errno.EPERM)])
 
 
-def _with_arguments(numbers: Mapping[str, int]) -> Iterator[Instruction]:
-    for name, block in _CHECKED.items():
+def _with_arguments(numbers: Mapping[str, int], checked: Mapping[str, Block]) -> Iterator[Instruction]:
+    for name, block in checked.items():
         if name in numbers:
             yield from when(JUMP_EQUAL, numbers[name], block)
 
@@ -239,3 +245,9 @@ _CHECKED: Mapping[str, Block] = MappingProxyType(
         "mknodat": _node(2),
     }
 )
+_OF_DEVICES: Block = [
+    load_argument(1),
+    *(step for control in TERMINAL_IOCTLS for step in when(JUMP_EQUAL, control, [refuse(errno.ENOTTY)])),
+    *when(JUMP_AT_LEAST, NETWORK_IOCTLS[0], unless(JUMP_GREATER, NETWORK_IOCTLS[1], [refuse(errno.ENOTTY)])),
+    give(ALLOW),
+]
