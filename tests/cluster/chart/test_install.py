@@ -72,6 +72,18 @@ HOSTILE = (
 )
 LEAVE = "import os; os.fork() or [open(f'{d}/x', 'w') for d in ('/scratch', '/tmp', '/input', '/dev/shm')]"
 LOOK = "import os; print([x for d in ('/scratch', '/tmp', '/input', '/dev/shm') for x in os.listdir(d)])"
+#: What a kernel must not open: the answer of the kernel below it.
+OPENED = """
+import errno, os
+def opened(path, flags):
+    try:
+        os.close(os.open(path, flags))
+        return "open"
+    except OSError as error:
+        return errno.errorcode[error.errno]
+mine, server = "/data/visits/mine", os.getppid()
+print(opened(mine, os.O_CREAT | os.O_WRONLY), *(opened(f"/proc/{one}/mem", os.O_RDONLY) for one in (1, server)))
+"""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -108,6 +120,8 @@ def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:
     researcher.open()
     assert researcher.says("x = 41; print(x)") == "41"
     assert researcher.rows() == "60 60"
+    # The project's data, and the memory of process 1 and of the server, which run as the same user.
+    assert researcher.says(OPENED) == "EROFS EACCES EACCES"
 
 
 def test_the_guard_is_asked_in_its_own_pod_and_that_is_a_part_of_the_report(

@@ -98,7 +98,9 @@ class ControlPlane:
         self.wait("apiserver", answers([*kubectl.command, "get", "--raw=/readyz"], kubectl.environment), 120)
         # Nobody provides volumes, and who looks for them would write an event for each claim, again and again.
         volumes = ["--controllers=*,-persistentvolume-binder-controller,-persistentvolume-expander-controller"]
-        self.run("controller-manager", [*servers.controller_manager(self.place), NO_PORT, *volumes])
+        # kwok has no processor for itself: nodes whose word is late are not lost, and nobody takes their pods away.
+        patient = "--node-monitor-grace-period=10m"
+        self.run("controller-manager", [*servers.controller_manager(self.place), NO_PORT, *volumes, patient])
         self.run("scheduler", [*servers.scheduler(self.place), NO_PORT])
         self.run("kwok", self.kwok())
 

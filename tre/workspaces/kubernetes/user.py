@@ -2,7 +2,7 @@
 
 Decides that no two people's workspaces on a node share one: the kernel counts processes, watches and timers by user,
 over all of a node, so that whoever shares one can keep the other from working. Where each pod has users of its own
-(`hostUsers: false`), the image's will do. The group is everybody's and may write to what is in a home (`pod.py` of the
+(`hostUsers: false`), the image's will do. The group is everybody's and may write to what is in a home (`confine` of the
 image), so that a home stays its person's, whichever user they were before.
 """
 
