@@ -12,6 +12,7 @@ from typing import Any
 from output_checks.errors import BadInput
 from output_checks.evidence.cells import Cells, Evidence
 from output_checks.evidence.columns import in_memory
+from output_checks.evidence.frames import NoColumn
 from output_checks.evidence.layout import (
     Axis,
     cell_keys,
@@ -24,7 +25,7 @@ from output_checks.evidence.layout import (
     supporting_sets,
 )
 from output_checks.evidence.query import Records, Set, evidence_sql, holistic_sql, mode_sql
-from output_checks.evidence.sources import Column, NoColumn, Source, attach, no_nan
+from output_checks.evidence.sources import Column, Source, attach, no_nan
 from output_checks.evidence.spec import EXTREMES, SHAPES, TableSpec
 from output_checks.evidence.tally import tally
 from output_checks.evidence.values import finish
