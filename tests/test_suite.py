@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests import covered
+from tests.cluster import suite
 
 CHECKOUT = Path(__file__).parents[1]
 
@@ -46,3 +48,17 @@ def test_rules_and_services_are_measured_and_nothing_below_their_rooms(
     assert "least: 95 %" in capsys.readouterr().out
     monkeypatch.setattr(covered, "LEAST", 0.0)
     assert covered.main() == 0
+
+
+def test_what_tests_said_is_told_also_where_their_cluster_does_not_go(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, int("down" in command), stdout=f"{command[2:4]}\n")
+
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(suite, "told", told)
+    assert not suite.passes(suite.Part("failures", ("tests/x",), images=("hub",)))
+    said = capsys.readouterr().out
+    assert "['pytest', '-q']" in said
+    assert "['tests.cluster', 'down']" in said

@@ -79,14 +79,16 @@ def failures(chosen: frozenset[str], parts: tuple[Part, ...]) -> list[Part]:
 def passes(part: Part, *more: str) -> bool:
     """What it says is told when it is through: several at once would not be read."""
     print(f"{part.name}: running", flush=True)
-    done: subprocess.CompletedProcess[str] | subprocess.CalledProcessError
+    said, passed = "", False
     try:
         with cluster_of(part) as environment:
             done = told(part.command(*more), environment)
+            said, passed = done.stdout, done.returncode == 0
     except subprocess.CalledProcessError as problem:
-        done = problem
-    print(f"{part.name}:\n{done.stdout}", flush=True)
-    return done.returncode == 0
+        # A cluster that does not come up, or does not go: behind what the tests themselves said.
+        said, passed = said + problem.stdout, False
+    print(f"{part.name}:\n{said}", flush=True)
+    return passed
 
 
 @contextlib.contextmanager
