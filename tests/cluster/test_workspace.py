@@ -5,6 +5,7 @@ The image is the probe's, which serves on Jupyter's port; volumes are folders of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import time
@@ -16,10 +17,10 @@ from typing import Any
 import pytest
 
 from tests.workspaces.kubernetes.house import PLAN, cluster
-from tre.workspaces.kubernetes import desired
+from tre.workspaces.kubernetes import desired, life
 from tre.workspaces.kubernetes.api import Api
 from tre.workspaces.kubernetes.apply import Hand
-from tre.workspaces.kubernetes.cluster import Cluster, Pods
+from tre.workspaces.kubernetes.cluster import Cluster, Gpu, Pods
 from tre.workspaces.kubernetes.comparison import compare
 from tre.workspaces.kubernetes.content import POD, SECRET
 from tre.workspaces.kubernetes.names import namespace_of, workspace_of
@@ -32,6 +33,7 @@ from tre.workspaces.plan import LaunchPlan, Limits
 from . import objects
 from .conftest import NewSpace
 from .house import OPEN, SILENT, Facts, Space, of
+from .machine import network
 from .machine.configs import PROBE_IMAGE
 from .machine.contents import Kubectl
 from .objects import ADMIN, WEB
@@ -76,12 +78,9 @@ def project(kubectl: Kubectl, new_space: NewSpace, facts: Facts) -> Iterator[Pro
     volumes = [volume(space.name, name) for name in ("data", "home-bob")]
     kubectl.apply(volumes)
     converge(api, installation, wish(slug))
-    made = workspace_pod(installation, plan)
-    made["spec"]["containers"][0]["args"] = ["serve", str(JUPYTER_PORT), str(ADMIN)]
-    pod = api.create(POD, made)
-    api.create(SECRET, workspace_secret(installation, plan, pod_uid=pod["metadata"]["uid"]))
-    space("wait", "--for=condition=Ready", "--timeout=90s", f"pod/{pod['metadata']['name']}")
-    yield Project(api, installation, plan, space, control, parts)
+    found = Project(api, installation, plan, space, control, parts)
+    space("wait", "--for=condition=Ready", "--timeout=90s", f"pod/{started(found, installation, plan.workspace_id)}")
+    yield found
     kubectl(
         "delete", "--wait=false", f"namespace/{space.name}", *(f"pv/{each['metadata']['name']}" for each in volumes)
     )
@@ -161,3 +160,52 @@ def test_what_the_kubelet_made_of_it(project: Project) -> None:
     while project.space("get", "secrets", "--output=name"):
         assert time.monotonic() < end
         time.sleep(0.2)
+
+
+def test_an_accelerator_is_had_by_whom_it_was_given(project: Project) -> None:
+    """The node says that it has one; the second workspace that asks waits, and says for what."""
+    with accelerated(project.space.kubectl):
+        gpu = Gpu(ACCELERATOR, 1, ((LABEL, "here"),), "", frozenset({project.plan.project}))
+        installation = replace(project.cluster, gpu=gpu)
+        converge(project.api, installation, replace(wish(project.plan.project), people=3))
+        first, second = (started(project, installation, f"{number:016x}") for number in (1, 2))
+        project.space("wait", "--for=condition=Ready", "--timeout=90s", f"pod/{first}")
+        shown = json.loads(project.space("get", "pod", first, "--output=json"))
+        assert shown["spec"]["containers"][0]["resources"]["limits"][ACCELERATOR] == "1"
+        end = time.monotonic() + 60
+        while "No node has room" not in (
+            said := life.waits(json.loads(project.space("get", "pod", second, "-o=json")))
+        ):
+            assert time.monotonic() < end, said
+            time.sleep(0.2)
+        project.space("delete", "pod", first, second, "--wait=true", "--timeout=60s")
+
+
+ACCELERATOR, LABEL = "example.org/accelerator", "example.org/has"
+
+
+@contextlib.contextmanager
+def accelerated(kubectl: Kubectl) -> Iterator[None]:
+    """As a device plugin tells the node's kubelet."""
+    kubectl("label", f"node/{network.NODE}", f"{LABEL}=here")
+    offer(kubectl, "1")
+    try:
+        yield
+    finally:
+        offer(kubectl, None)
+        kubectl("label", f"node/{network.NODE}", f"{LABEL}-")
+
+
+def offer(kubectl: Kubectl, count: str | None) -> None:
+    patch = {"status": {"capacity": {ACCELERATOR: count}, "allocatable": {ACCELERATOR: count}}}
+    kubectl("patch", f"node/{network.NODE}", "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
+
+
+def started(project: Project, installation: Cluster, workspace_id: str) -> str:
+    """The pod's name."""
+    plan = replace(project.plan, workspace_id=workspace_id)
+    made = workspace_pod(installation, plan)
+    made["spec"]["containers"][0]["args"] = ["serve", str(JUPYTER_PORT), str(ADMIN)]
+    pod = project.api.create(POD, made)
+    project.api.create(SECRET, workspace_secret(installation, plan, pod_uid=pod["metadata"]["uid"]))
+    return str(pod["metadata"]["name"])

@@ -105,6 +105,19 @@ data_class = {{ .Values.projects.storage.dataClass | quote }}
 data_access = {{ .Values.projects.storage.dataAccess | quote }}
 data_bytes = {{ .Values.projects.storage.dataBytes | int64 }}
 ephemeral_bytes = {{ .Values.projects.storage.ephemeralBytes | int64 }}
+{{- with .Values.projects.gpu }}
+{{- $labels := list }}
+{{- range $name, $value := .nodeLabels }}
+{{- $labels = append $labels (printf "%q = %q" $name $value) }}
+{{- end }}
+
+[projects.gpu]
+resource = {{ .resource | quote }}
+count = {{ .count }}
+node_labels = { {{ join ", " $labels }} }
+taint = {{ .taint | default "" | quote }}
+projects = {{ .projects | toJson }}
+{{- end }}
 {{- end }}
 
 {{/* What a workspace asks for: the whole name, which the projects' DNS answers, and nothing below it. */}}

@@ -63,6 +63,8 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("dns.hosts", {"Data_Server": "10.0.5.8"}, "dns.hosts"),
     ("projects.images", {"No Slug": "workspace-r:1"}, "projects.images"),
     ("projects.mirror", {"namespace": "mirror", "labels": {}, "port": 3128}, "projects.mirror"),
+    ("projects.gpu", {"resource": "gpu", "count": 1, "nodeLabels": {"a": "b"}, "projects": ["x"]}, "projects.gpu"),
+    ("projects.gpu", {"resource": "a.b/gpu", "count": 1, "nodeLabels": {"a": "b"}, "projects": []}, "projects.gpu"),
     ("projects.retentionDays", -1, "projects.retentionDays"),
     ("admissionPolicies", "yes", "admissionPolicies"),
 ]

@@ -20,6 +20,7 @@ from tre.settings.cluster import load
 from tre.settings.identity import SECRET_FILE
 from tre.stack.cluster import PROCESSES
 from tre.stack.examination.installation import of_files
+from tre.workspaces.kubernetes.cluster import Gpu
 from tre.workspaces.kubernetes.installation import cluster_of
 
 from .rendering import CHART, OUTSIDE, PROFILES, Object, changed, helm, named, of_kind, pods, render
@@ -193,6 +194,21 @@ def test_projects_may_have_images_of_their_own(helm_program: Path, tmp_path: Pat
     found = cluster_of(settings_of(objects, "hub", tmp_path))
     assert {project: found.image_of(project) for project in images} == images
     assert found.image_of("other") == "localhost/tre-workspace:0.1.0"
+
+
+def test_projects_may_have_accelerators(helm_program: Path, tmp_path: Path) -> None:
+    given = {
+        "resource": "nvidia.com/gpu",
+        "count": 2,
+        "nodeLabels": {"example.org/kind": "a100"},
+        "projects": ["cost"],
+    }
+    objects = render(helm_program, changed(OUTSIDE, "projects.gpu", given))
+    found = cluster_of(settings_of(objects, "hub", tmp_path))
+    labels = (("example.org/kind", "a100"),)
+    assert found.gpu == Gpu("nvidia.com/gpu", 2, labels, "", frozenset({"cost"}))
+    assert (found.has_gpu("cost"), found.has_gpu("other")) == (True, False)
+    assert cluster_of(settings_of(render(helm_program, OUTSIDE), "hub", tmp_path)).gpu is None
 
 
 #: Each key of `oidc` with a value that is not the chart's own, and what the processes read then.
