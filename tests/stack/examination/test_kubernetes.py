@@ -10,10 +10,10 @@ import pytest
 
 from tests.stack.examination.house import Authority
 from tests.stack.examination.values import installation
-from tre.stack.examination import kubernetes, storage
+from tre.stack.examination import accelerators, kubernetes, storage
 from tre.stack.examination.finding import Finding, Level, exit_code
 from tre.stack.examination.installation import DOOR, LOGINS, Installation
-from tre.stack.examination.seen import Claim, Cluster, Part, StorageClass
+from tre.stack.examination.seen import Claim, Cluster, Node, Part, StorageClass
 
 NOW = datetime.datetime.now(datetime.UTC)
 
@@ -39,7 +39,7 @@ GOOD = Cluster(
     quotas={},
     services={"10.96.0.1": "default/kubernetes"},
     endpoints=(("10.0.0.1", 6443), ("10.0.0.2", 6443)),
-    nodes=("n1",),
+    nodes=(Node("n1", {"kind": "plain"}), Node("n2", {"kind": "a100"}, {"example.org/gpu": "2", "cpu": "8"})),
     images=frozenset(installation().images().values()),
     ingress_classes={"nginx": True},
     priority_classes=frozenset({"high"}),
@@ -50,7 +50,7 @@ GOOD = Cluster(
 
 
 def judged(wanted: Installation, seen: Cluster) -> list[Finding]:
-    return [*kubernetes.judge(wanted, seen, NOW), *storage.judge(wanted, seen)]
+    return [*kubernetes.judge(wanted, seen, NOW), *storage.judge(wanted, seen), *accelerators.judge(wanted, seen)]
 
 
 def wrong(wanted: Installation, seen: Cluster) -> list[tuple[str, str, str]]:
@@ -134,6 +134,21 @@ WANTED: list[tuple[dict[str, Any], str, str, str]] = [
         "nginx",
     ),
 ]
+
+
+GPU = {"resource": "example.org/gpu", "count": 2, "nodeLabels": {"kind": "a100"}, "projects": ["study"]}
+WANTED += [
+    ({"projects__gpu": {**GPU, "count": 3}}, "fail", "projects.gpu.resource", "Of n2 none offers 3 example.org/gpu"),
+    ({"projects__gpu": {**GPU, "nodeLabels": {"kind": "plain"}}}, "fail", "projects.gpu.resource", "Of n1 none offers"),
+    ({"projects__gpu": {**GPU, "nodeLabels": {"kind": "h100"}}}, "fail", "projects.gpu.nodeLabels", "kind=h100"),
+]
+
+
+def test_accelerators_that_nodes_have_are_named():
+    (found,) = accelerators.judge(installation(projects__gpu=GPU), GOOD)
+    assert (found.level, found.found) == (Level.ok, "2 example.org/gpu each, on n2.")
+    (unseen,) = accelerators.judge(installation(projects__gpu=GPU), replace(GOOD, nodes=None))
+    assert unseen.level is Level.warning
 
 
 @pytest.mark.parametrize(("changes", "level", "value", "words"), WANTED, ids=lambda each: str(each)[:50])

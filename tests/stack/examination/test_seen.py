@@ -16,7 +16,7 @@ import yaml
 from tests.stack.examination.house import Web, kubeconfig, token, web
 from tests.stack.examination.test_installation import noted
 from tests.stack.examination.values import OUTSIDE, installation
-from tre.stack.examination.seen import Claim, Gatherer, Part, StorageClass
+from tre.stack.examination.seen import Claim, Gatherer, Node, Part, StorageClass
 from tre.stack.ports import free_ports
 from tre.workspaces.kubernetes.api import Api
 
@@ -59,8 +59,12 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ),
     ("GET", "/api/v1/nodes"): listed(
         {
-            "metadata": {"name": "n1"},
-            "status": {"conditions": [{"type": "Ready", "status": "True"}], "images": [{"names": ["i:1"]}]},
+            "metadata": {"name": "n1", "labels": {"kind": "a100"}},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "images": [{"names": ["i:1"]}],
+                "allocatable": {"cpu": "8"},
+            },
         }
     ),
     ("GET", "/apis/networking.k8s.io/v1/ingressclasses"): listed({"metadata": {"name": "nginx"}}),
@@ -94,7 +98,7 @@ def test_everything_is_gathered(cluster: Web, tmp_path: Path):
     assert seen.quotas == {"q": {"pods": ("4", "10")}}
     assert seen.services == {"10.96.0.1": "default/kubernetes"}
     assert seen.endpoints == (("10.0.0.1", 6443),)
-    assert (seen.nodes, seen.images) == (("n1",), {"i:1"})
+    assert (seen.nodes, seen.images) == ((Node("n1", {"kind": "a100"}, {"cpu": "8"}),), {"i:1"})
     assert (seen.ingress_classes, seen.priority_classes) == ({"nginx": False}, {"high"})
     assert seen.held["secrets", "tre-logins"] == {"hub-database.url": "eA=="}
     assert seen.held["secrets", "tre-oidc"] is None

@@ -31,6 +31,15 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Node:
+    """One that is ready; `offers` is {resource: amount} of what pods may ask it for."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    offers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Part:
     """One of our pods that is not as it should be: `said` is its log's first line, or why it has none."""
 
@@ -56,7 +65,7 @@ class Cluster:
     #: {address that a value gives to a Service: why the API server would not take it, "" where it would}.
     addresses: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[tuple[str, int], ...] | None = None
-    nodes: tuple[str, ...] | None = None
+    nodes: tuple[Node, ...] | None = None
     images: frozenset[str] | None = None
     ingress_classes: Mapping[str, bool] | None = None
     priority_classes: frozenset[str] | None = None
@@ -87,7 +96,7 @@ class Gatherer:
             services=self._try("services", self._services),
             addresses=self._addresses() if not self.wanted.installed else {},
             endpoints=self._try("endpoints", self._endpoints),
-            nodes=None if nodes is None else tuple(one["metadata"]["name"] for one in nodes if _is(one, "Ready")),
+            nodes=None if nodes is None else tuple(_node(one) for one in nodes if _is(one, "Ready")),
             images=None if nodes is None else frozenset(name for one in nodes for name in _images(one)),
             ingress_classes=self._try("ingress classes", self._ingress_classes),
             priority_classes=self._try("priority classes", self._priority_classes),
@@ -264,6 +273,11 @@ def privileged_pod() -> Object:
 def _is(found: Object, condition: str) -> bool:
     listed = (found.get("status") or {}).get("conditions") or ()
     return any(one["type"] == condition and one["status"] == "True" for one in listed)
+
+
+def _node(found: Object) -> Node:
+    metadata = found["metadata"]
+    return Node(metadata["name"], metadata.get("labels") or {}, found["status"].get("allocatable") or {})
 
 
 def _images(node: Object) -> list[str]:

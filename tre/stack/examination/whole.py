@@ -18,7 +18,7 @@ from tre.credentials.files import write_secret
 from tre.errors import InvalidInput, TreError
 from tre.settings import OnCluster, Settings
 from tre.settings.identity import SECRET_FILE
-from tre.stack.examination import kubernetes, servers, storage
+from tre.stack.examination import accelerators, kubernetes, servers, storage
 from tre.stack.examination.finding import Finding, doubtful, wrong
 from tre.stack.examination.installation import RELEASES, Installation, of_files, of_release
 from tre.stack.examination.seen import Cluster, Gatherer
@@ -55,6 +55,7 @@ def examine_cluster(api: Api, namespace: str, files: tuple[Path, ...]) -> list[F
     wanted = of_files(namespace, files) if files else _installed(api, namespace)
     seen = Gatherer(api, wanted).gather()
     found = [*kubernetes.judge(wanted, seen, datetime.now(UTC)), *storage.judge(wanted, seen)]
+    found += accelerators.judge(wanted, seen)
     if seen.version is None:
         return found
     return [*found, *examine_servers(api, wanted, seen)]
