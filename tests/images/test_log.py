@@ -57,3 +57,17 @@ def test_the_last_words_are_told(out: Path):
         log.end()
         assert not log.thread.is_alive()
     assert out.read_bytes() == b"first\nlast\n"
+
+
+def test_where_nobody_takes_it_whoever_writes_goes_on(out: Path):
+    from log import MOST, Log
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = Log(writing)
+    for _ in range(64):
+        os.write(log.writing, bytes(MOST))
+    assert log.thread.is_alive()
+    log.end()
+    assert not log.thread.is_alive()
+    os.close(writing)

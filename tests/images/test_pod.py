@@ -4,6 +4,7 @@ within its limits, and says at once what it cannot use.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ from images.workspace import write_filter
 from tre.stack.ports import free_ports
 
 TOKEN = "t" * 40
+HASH = hashlib.sha256(TOKEN.encode()).hexdigest()
 BASE = "/user/bob/cost/"
 #: Folders that the image has for itself.
 OWN = {"dev", "home", "opt", "proc", "run", "sys", "tmp"}
@@ -64,7 +66,7 @@ def settings(folder: Path, **changes: Any) -> Path:
     limits = {"processes": 4000, "file_bytes": 1 << 30, "open_files": 512}
     made: dict[str, Any] = {
         "base_url": BASE,
-        "token": TOKEN,
+        "token_hash": HASH,
         "port": free_ports(1),
         "limits": limits,
         "devices": False,
@@ -118,6 +120,16 @@ def test_it_serves_whoever_has_the_token_within_its_limits(served: tuple[str, su
     # What it writes is its group's, too: the home's next user is another where the cluster's setting changes.
     assert "Umask:\t0007" in Path(f"/proc/{servers[0].pid}/status").read_text()
     assert [line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files")] == [["512", "512"]]
+
+
+def test_what_its_researcher_can_read_does_not_open_it(served: tuple[str, subprocess.Popen[bytes]]):
+    address = served[0]
+    for known in (HASH, HASH.upper(), "x"):
+        for presented in ({"headers": {"Authorization": f"token {known}"}}, {"params": {"token": known}}):
+            assert httpx.get(address, trust_env=False, **presented).status_code == 403, presented
+    page = address.replace("api/status", "login")
+    assert httpx.post(page, data={"password": HASH}, trust_env=False).status_code in {403, 404}
+    assert httpx.get(address, params={"token": TOKEN}, trust_env=False).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_the_servers_kernels_are_those_of_the_images():
         import serve
     finally:
         sys.path.pop(0)
-    given = serve.configuration(base_url="/", token="t")
+    given = serve.configuration(base_url="/", token_hash="t")
     assert given["KernelSpecManager"]["allowed_kernelspecs"] == ["python3", "ir"]
     copied = (FOLDER.parent / "Containerfile").read_text()
     assert "/opt/tre/env/share/jupyter/kernels/ir" in copied

@@ -7,6 +7,7 @@ holds secrets: `repr` never shows them, and it travels over descriptors only, ne
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field, fields
@@ -85,7 +86,7 @@ class LaunchPlan:
     folder holds this workspace's intake socket and nothing else: the folder is shown, so that the intake may be
     restarted, and `/run/tre/intake.sock` leads to it. `postgres_socket_dir` is shown at `/run/tre/postgresql`.
     `base_url` is the path under which the Jupyter server answers, with a slash at both ends. `jupyter_token` and `door`
-    are for the guard alone. `nodes` are those of a cluster where it may run.
+    are for the guard alone; the server is given `token_hash`. `nodes` are those of a cluster where it may run.
     """
 
     workspace_id: str
@@ -121,6 +122,11 @@ class LaunchPlan:
         for name in self.secrets:
             _check(SECRET_NAME.fullmatch(name), "secrets", "plain file names")
             _check(name not in RESERVED_NAMES, "secrets", f"a name other than {sorted(RESERVED_NAMES)}")
+
+    @property
+    def token_hash(self) -> str:
+        """SHA-256 in hexadecimal: by it the server knows the guard, and whoever reads it inside is not the guard."""
+        return hashlib.sha256(self.jupyter_token.encode()).hexdigest()
 
     def to_json(self) -> str:
         """The plan as JSON text. It holds secrets: write it to a descriptor, never to a file or a log."""

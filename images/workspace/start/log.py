@@ -6,6 +6,7 @@ and how much that was is said: nobody inside waits for the log, the Jupyter serv
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import threading
@@ -40,13 +41,18 @@ class Log:
     def begin(self) -> None:
         """The next seconds; says what was left out of those before."""
         if self.lost:
-            os.write(self.out, b"\n[%d bytes were left out]\n" % self.lost)
+            self.tell(b"\n[%d bytes were left out]\n" % self.lost)
         self.left, self.lost, self.until = MOST, 0, time.monotonic() + SECONDS
 
     def keep(self, part: bytes) -> None:
-        os.write(self.out, part[: self.left])
+        self.tell(part[: self.left])
         self.lost += max(0, len(part) - self.left)
         self.left -= min(self.left, len(part))
+
+    def tell(self, part: bytes) -> None:
+        """Where nobody takes it any more, it is read all the same: or whoever writes would wait for ever."""
+        with contextlib.suppress(OSError):
+            os.write(self.out, part)
 
     def end(self) -> None:
         """The last words are told."""

@@ -37,7 +37,7 @@ def main() -> int:
         os.set_inheritable(descriptor, True)
     life, _held = os.pipe()
     log = Log(sys.stdout.fileno())
-    given = {**server, "base_url": settings["base_url"], "token": settings["token"]}
+    given = {**server, "base_url": settings["base_url"], "token_hash": settings["token_hash"]}
     try:
         return watch(start_server({"server": given}, log.writing), life=life, probes=nobody())
     finally:

@@ -3,12 +3,13 @@
 Decides what the server offers: contents, kernels and sessions (Lab's pages and settings are the guard's); no
 terminals, no file download, no export, no view, the image's kernels, no configuration by the user. That keeps honest
 users within the lines; the wall is the guard outside, since code inside could change this server. The token is the
-guard's alone: it comes on standard input.
+guard's alone: what comes on standard input is its hash.
 """
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import os
 import socket
@@ -22,7 +23,7 @@ SHARE = "/opt/tre/env/share/jupyter"
 KERNELS = ("python3", "ir")
 
 
-def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
+def configuration(*, base_url: str, token_hash: str) -> dict[str, dict[str, Any]]:
     """Every setting that differs from Jupyter's defaults, as one object."""
     return {
         "ServerApp": {
@@ -42,8 +43,7 @@ def configuration(*, base_url: str, token: str) -> dict[str, dict[str, Any]]:
             "shutdown_no_activity_timeout": 0,
             "log_level": "WARN",
         },
-        "IdentityProvider": {"token": token, "cookie_name": "workspace"},
-        "PasswordIdentityProvider": {"hashed_password": "", "password_required": False, "allow_password_change": False},
+        "IdentityProvider": {"token": token_hash, "cookie_name": "workspace"},
         "KernelSpecManager": {"allowed_kernelspecs": list(KERNELS), "ensure_native_kernel": True},
         "MultiKernelManager": {"default_kernel_name": "python3"},
         # Unix sockets: before it binds TCP, libzmq asks AF_NETLINK, and that family does not exist here.
@@ -76,6 +76,7 @@ def read_settings() -> dict[str, Any]:
 def server_class(listener: int, ready: int) -> type:
     """The Jupyter server that takes its socket from us and leaves no note of its token on any disk."""
     from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_server.auth.identity import IdentityProvider
     from jupyter_server.serverapp import ServerApp
     from tornado import web
 
@@ -97,6 +98,17 @@ def server_class(listener: int, ready: int) -> type:
         def _kernel_dirs_default(self) -> list[str]:
             return [f"{SHARE}/kernels"]
 
+    class ByHash(IdentityProvider):
+        """Compares hashes: the researcher can read what this server was given, and must not be the guard by it."""
+
+        def get_token(self, handler: web.RequestHandler) -> str | None:
+            presented = super().get_token(handler)
+            return hashlib.sha256(presented.encode()).hexdigest() if presented else presented
+
+        def get_handlers(self) -> list[tuple[str, object]]:
+            """No page to sign in: it would take the hash itself for a password."""
+            return []
+
     class WorkspaceServer(ServerApp):
         # "kernelspecs" would also serve any file beside a kernel.json, those of the researcher's making too.
         default_services = ("api", "config", "contents", "kernels", "sessions", "events")
@@ -106,6 +118,7 @@ def server_class(listener: int, ready: int) -> type:
 
         def init_configurables(self) -> None:
             self.kernel_spec_manager_class = OurKernels
+            self.identity_provider_class = ByHash
             super().init_configurables()
             self.contents_manager.files_handler_class = Refused
 
@@ -144,7 +157,7 @@ def main() -> None:
     from traitlets.config import Config
 
     server = server_class(settings["listener"], settings["ready"])()
-    server.update_config(Config(configuration(base_url=settings["base_url"], token=settings["token"])))
+    server.update_config(Config(configuration(base_url=settings["base_url"], token_hash=settings["token_hash"])))
     server.initialize(argv=[])
     os.makedirs(TRUST, exist_ok=True)
     os.chdir(HOME)

@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 
+START = "/opt/tre/start"
 PR_SET_DUMPABLE = 4
 LARGEST_REQUEST = 64 << 20
 # A probe's or bomb's answer is cut, so that process 1 never holds more than this of what the inside wrote.
@@ -34,13 +35,13 @@ PYTHON_IGNORES = [signal.SIGPIPE, signal.SIGXFSZ]
 
 def main() -> int:
     """Run until the Jupyter server ends or the keeper goes away; returns the server's exit status."""
+    sys.path.insert(0, START)
+    from confine import limit
+
     hide()
     settings = read_settings(int(sys.argv[1]))
     for name, value in settings["limits"].items():
-        number = getattr(resource, name)
-        _, hard = resource.getrlimit(number)
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(number, (value, value))
+        limit(getattr(resource, name), value)
     os.umask(0o077)
     server = start_server(settings)
     return watch(server, life=settings["life"], probes=settings["probes"])
@@ -67,7 +68,7 @@ def start_server(settings: dict, output: int = 1) -> int:
     reading, writing = os.pipe()
     with os.fdopen(writing, "wb") as stream:
         stream.write(json.dumps(server).encode())
-    argv = [sys.executable, "-P", "/opt/tre/start/serve.py"]
+    argv = [sys.executable, "-P", f"{START}/serve.py"]
     keep = [server["listener"], server["ready"]]
     actions = [(os.POSIX_SPAWN_DUP2, here, there) for here, there in ((reading, 0), (output, 1), (output, 2))]
     process = os.posix_spawn(argv[0], argv, dict(os.environ), file_actions=actions, setsigdef=PYTHON_IGNORES)

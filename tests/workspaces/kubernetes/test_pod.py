@@ -1,6 +1,7 @@
 """A workspace's pod and its Secret, each as one whole; and that no field of a plan becomes structure."""
 
 import base64
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -178,7 +179,7 @@ def test_the_whole_secret():
     assert accounts[0] == f"researcher:x:{BOB}:1000:researcher:/home/researcher:/bin/sh"
     assert settings == {
         "base_url": "/user/bob/cost/",
-        "token": "j" * 40,
+        "token_hash": hashlib.sha256(b"j" * 40).hexdigest(),
         "port": 8888,
         "limits": {"processes": 100, "file_bytes": 1 << 30, "open_files": 4096},
         "devices": False,
@@ -193,6 +194,11 @@ def test_the_whole_secret():
         "metadata": META | {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": NAME, "uid": "1-2-3"}]},
         "data": {"intake.token": "dGhlLXRva2Vu", "pg_service.conf": "W3Byb2plY3RdCg=="},
     }
+
+
+def test_the_guards_token_is_not_in_the_secret():
+    made = workspace_secret(cluster(), PLAN, pod_uid="1-2-3")
+    assert not [name for name, text in made["data"].items() if PLAN.jupyter_token.encode() in base64.b64decode(text)]
 
 
 def test_the_pod_holds_no_secret():

@@ -60,7 +60,7 @@ def _settings(cluster: Cluster, plan: LaunchPlan) -> str:
     """What the image's start program reads: where to serve, for whom, and the limits that it sets for itself."""
     limits = asdict(plan.limits)
     own = {name: limits[name] for name in ("processes", "file_bytes", "open_files")}
-    given = {"base_url": plan.base_url, "token": plan.jupyter_token, "port": JUPYTER_PORT, "limits": own}
+    given = {"base_url": plan.base_url, "token_hash": plan.token_hash, "port": JUPYTER_PORT, "limits": own}
     return json.dumps({**given, "devices": cluster.has_gpu(plan.project)}, sort_keys=True)
 
 

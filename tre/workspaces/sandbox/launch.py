@@ -137,7 +137,7 @@ def start(order: Order, groups: list[cgroups.ControlGroup]) -> Sandbox:
             "listener": listener.fileno(),
             "ready": inner_ready,
             "base_url": plan.base_url,
-            "token": plan.jupyter_token,
+            "token_hash": plan.token_hash,
         },
     }
     told = in_memory("settings", json.dumps(settings).encode())

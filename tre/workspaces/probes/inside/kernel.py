@@ -111,7 +111,7 @@ def other_process_memory(given: Given) -> str | None:
     return _stopped_by_filter(given, calls | {"pidfd_getfd": (-1, 0, 0)})
 
 
-@attempt("hidden processes", "read the memory of process 1 and of the Jupyter server, where the guard's token is")
+@attempt("hidden processes", "read the memory of process 1 and of the Jupyter server, which the guard's token passes")
 def memory_of_server(given: Given) -> str | None:
     for process in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         with contextlib.suppress(FileNotFoundError):
