@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up|packages|build|down|load|running|possible`, for the Makefile and `.ci/run`."""
+"""`python -m tests.cluster up|packages|build|vault|down|load|running|possible`, for the Makefile and `.ci/run`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .machine.place import Place, place
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("command", choices=["up", "packages", "build", "down", "load", "running", "possible"])
+    parser.add_argument("command", choices=["up", "packages", "build", "vault", "down", "load", "running", "possible"])
     parser.add_argument("files", nargs="*", type=Path, help="archives of images, for load")
     given = parser.parse_args(arguments)
     if given.command == "running":
@@ -55,6 +55,9 @@ def carry_out(command: str, where: Place, files: list[Path]) -> None:
         return
     needs.ensure()
     if command == "packages":
+        return
+    if command == "vault":
+        build.ensure_vault(where)
         return
     build.ensure(where)
     if command == "up":

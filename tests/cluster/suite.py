@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from .machine.place import CHECKOUT, RUN, place
+from .machine.place import CHECKOUT, RUN, VAULT, place
 
 FOLDER = "tests/cluster"
 RELEASES = (f"{FOLDER}/chart", f"{FOLDER}/outside")
@@ -39,6 +39,8 @@ class Part:
     ordinary: bool = False
     #: What of our images it needs on a cluster of its own; without, it runs on the one that is there.
     images: tuple[str, ...] = ()
+    #: The institution's secrets server is HashiCorp Vault instead of OpenBao.
+    vault: bool = False
 
     def command(self, *more: str) -> list[str]:
         user = [sys.executable, "-m", "tre.stack.ordinary", "--"] if self.ordinary else []
@@ -52,20 +54,23 @@ SIDE_BY_SIDE = (
     (Part("cluster", OTHERS), Part("projects", PROJECTS, ordinary=True)),
 )
 AFTERWARDS = (Part("lifecycle", LIFECYCLE),)
+#: Only where it is named: Vault takes long to build.
+NAMED = (Part("vault", (f"{FOLDER}/outside",), vault=True),)
 
 
 def main(arguments: list[str] | None = None) -> int:
     names = [part.name for parts in (*SIDE_BY_SIDE, AFTERWARDS) for part in parts]
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.suite", description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(names))
+    known = [*names, *(part.name for part in NAMED)]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=", ".join(known))
     parser.add_argument("--once-more", action="store_true", help="try what failed a second time, by itself")
     given = parser.parse_args(arguments)
     chosen = frozenset(given.parts or names)
-    if not chosen <= {*names}:
-        parser.error(f"the parts are {', '.join(names)}")
+    if not chosen <= {*known}:
+        parser.error(f"the parts are {', '.join(known)}")
     with ThreadPoolExecutor(len(SIDE_BY_SIDE)) as pool:
         failed = [part for found in pool.map(partial(failures, chosen), SIDE_BY_SIDE) for part in found]
-    failed += failures(chosen, AFTERWARDS)
+    failed += failures(chosen, (*NAMED, *AFTERWARDS))
     if given.once_more:
         failed = [part for part in failed if not passes(part, "--last-failed")]
     return 1 if failed else 0
@@ -99,9 +104,15 @@ def cluster_of(part: Part) -> Iterator[Mapping[str, str]]:
     if named := os.environ.get("KUBECONFIG"):
         yield {**os.environ, "TRE_TEST_KUBECONFIG": Path(named).read_text()}
     elif not part.images:
-        yield {**os.environ, "TRE_TEST_KUBECONFIG": place().kubeconfig.read_text()}
+        yield {**os.environ, "TRE_TEST_KUBECONFIG": place().kubeconfig.read_text(), **(vault() if part.vault else {})}
     else:
         yield from second_cluster(part)
+
+
+def vault() -> Mapping[str, str]:
+    """Where its program is, built if it was not. Raises CalledProcessError, with what was said, where it cannot be."""
+    told([sys.executable, "-m", "tests.cluster", "vault"], os.environ).check_returncode()
+    return {VAULT: str(place().programs / "vault")}
 
 
 def second_cluster(part: Part) -> Iterator[Mapping[str, str]]:

