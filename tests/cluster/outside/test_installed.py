@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 
 import pytest
 
+from tests.cluster.machine.place import VAULT
 from tre.errors import Unavailable
 
 from .beside import SPACE, Beside
@@ -26,6 +28,12 @@ def levels(text: str, level: str) -> set[str]:
 def test_before_anything_is_prepared_each_value_is_named(beside: Beside) -> None:
     said = beside.run(f"{DOCTOR} || true")
     assert levels(said, "fail") >= {"postgresql.logins", "postgresql.ca", "openbao.ca", "oidc.clientSecret"}
+
+
+def test_the_secrets_server_is_the_one_that_is_meant(beside: Beside) -> None:
+    """Vault's versions begin with 1, OpenBao's with 2."""
+    version = str((beside.town.secrets_answer() or {})["version"])
+    assert version.startswith("1." if os.environ.get(VAULT) else "2."), version
 
 
 def test_the_databases_are_prepared_without_a_password_for_who_does_it(databases: Beside) -> None:

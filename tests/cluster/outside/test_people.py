@@ -46,7 +46,7 @@ def test_a_workspace_shows_files_and_the_projects_database(everybody: Everybody,
     encrypted = "import psycopg; print(psycopg.connect('service=project').pgconn.ssl_in_use)"
     assert researcher.says(encrypted) == "True"
     logins = installed.town.psql(DATA, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'w\\_%'")
-    assert logins == "1", "made by the institution's OpenBao, at its own data server"
+    assert logins == "1", "made by the institution's secrets server, at its own data server"
 
 
 def test_every_cookie_is_for_https_alone(everybody: Everybody) -> None:
