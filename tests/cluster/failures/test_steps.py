@@ -88,7 +88,7 @@ class Request:
         ]
 
     def submit(self) -> None:
-        before = {each["id"] for each in within(120, self.listed)}
+        before = {each["id"] for each in within(120, self.listed, lambda _: True)}
         tried(self._submitted, lambda: {each["id"] for each in self.listed()} - before)
         (found,) = {each["id"] for each in self.listed()} - before
         self.number = str(found)
