@@ -15,7 +15,11 @@ from tre.workspaces.sandbox import bpf, seccomp
 def files(architecture: str) -> dict[str, bytes]:
     """KeyError for an architecture that has no filter."""
     each = {"calls.bpf": False, "devices.bpf": True}
-    return {name: bpf.encoded(seccomp.program(architecture, devices=devices)) for name, devices in each.items()}
+    return {name: _encoded(architecture, devices=devices) for name, devices in each.items()}
+
+
+def _encoded(architecture: str, *, devices: bool) -> bytes:
+    return bpf.encoded(seccomp.program(architecture, devices=devices, group_folders=True))
 
 
 if __name__ == "__main__":

@@ -150,6 +150,21 @@ def test_set_user_id_bits_are_refused_wherever_a_mode_is_given() -> None:
     assert answer("chmod", 0, 0o755) == ALLOW
 
 
+@pytest.mark.parametrize("on", ARCHITECTURES)
+def test_in_pods_folders_are_their_groups_and_no_file_is_another_users(on: str) -> None:
+    code, table = program(on, group_folders=True), TABLES[on]
+
+    def allowed(name: str, *arguments: int) -> bool:
+        return interpret(code, AUDIT_ARCHITECTURE[on], table[name], arguments) == ALLOW
+
+    assert allowed("fchmodat", 0, 0, 0o2755)
+    assert allowed("mknodat", 0, 0, 0o102755)
+    for bits in (0o4000, 0o4755, 0o6755):
+        assert not allowed("fchmodat", 0, 0, bits)
+        assert not allowed("openat", 0, 0, os.O_CREAT, bits)
+        assert not allowed("mknodat", 0, 0, 0o100000 | bits)
+
+
 def test_nodes_are_files_fifos_and_sockets() -> None:
     for kind, expected in {0o100000: ALLOW, 0o010000: ALLOW, 0o140000: ALLOW, 0o020000: NOT_ALLOWED}.items():
         assert answer("mknod", 0, kind | 0o600) == expected

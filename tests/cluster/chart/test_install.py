@@ -84,6 +84,18 @@ def opened(path, flags):
 mine, server = "/data/visits/mine", os.getppid()
 print(opened(mine, os.O_CREAT | os.O_WRONLY), *(opened(f"/proc/{one}/mem", os.O_RDONLY) for one in (1, server)))
 """
+#: With its mode and times, as file managers and pip do it: within the home, and from what is temporary to it.
+COPIED = """
+import os, pathlib, shutil, tempfile
+for folder in (tempfile.mkdtemp(), tempfile.mkdtemp(dir=os.path.expanduser("~"))):
+    inside = pathlib.Path(folder, "inside")
+    inside.mkdir()
+    (inside / "file").write_text("there")
+    shutil.rmtree("copy", ignore_errors=True)
+    shutil.copytree(folder, "copy")
+    shutil.move("copy/inside", "moved")
+    print(pathlib.Path("moved", "file").read_text()) if folder.startswith("/home") else shutil.rmtree("moved")
+"""
 pytestmark = pytest.mark.timeout(600)
 
 
@@ -122,6 +134,7 @@ def test_a_workspace_opens(release: Release, researcher: Researcher) -> None:
     assert researcher.rows() == "60 60"
     # The project's data, and the memory of process 1 and of the server, which run as the same user.
     assert researcher.says(OPENED) == "EROFS EACCES EACCES"
+    assert researcher.says(COPIED) == "there"
 
 
 def test_the_guard_is_asked_in_its_own_pod_and_that_is_a_part_of_the_report(

@@ -87,7 +87,7 @@ AF_UNIX, AF_INET, AF_INET6 = 1, 2, 10
 SOCKET_TYPE_MASK, SOCKET_TYPES = 0xF, (1, 2, 5)  # stream, datagram, seqpacket
 SOCKET_PROTOCOLS = (0, 6, 17)  # the default, TCP, UDP
 SOCKET_CALLS = frozenset({"socket", "socketpair", "connect", "bind", "listen", "accept", "accept4"})
-SET_ID_BITS = 0o6000
+SET_USER, SET_GROUP = 0o4000, 0o2000
 CREATES = 0o100 | 0o20000000  # O_CREAT, __O_TMPFILE: only then is there a mode argument
 FILE_TYPE_MASK, NODE_TYPES = 0o170000, (0, 0o100000, 0o010000, 0o140000)  # regular, FIFO, socket
 QUERY_PERSONALITY = 0xFFFFFFFF
@@ -150,20 +150,25 @@ PROCESS_CONTROLS = (
 )
 
 
-def program(architecture: str, *, sockets: bool = True, devices: bool = False) -> tuple[Instruction, ...]:
+def program(
+    architecture: str, *, sockets: bool = True, devices: bool = False, group_folders: bool = False
+) -> tuple[Instruction, ...]:
     """The filter for `x86_64` or `aarch64`; KeyError for any other: there is no filter, so nothing may run.
 
     `sockets=False` is for code that needs none at all, such as what reads a submitted file; `devices=True` for
-    accelerators, whose drivers have controls of their own.
+    accelerators, whose drivers have controls of their own; `group_folders=True` is for pods, whose volumes are their
+    group's: every folder in them says so (S_ISGID), and who copies one says it again. A program gains nothing by it
+    there: there are no new privileges, and the group is every workspace's.
     """
     numbers = {name: number for name, number in TABLES[architecture].items() if sockets or name not in SOCKET_CALLS}
+    checked = {**_CHECKED, **_modes(SET_USER if group_folders else SET_USER | SET_GROUP)}
     return (
         load(ARCHITECTURE),
         *unless(JUMP_EQUAL, AUDIT_ARCHITECTURE[architecture], [give(KILL_PROCESS)]),
         load(NUMBER),
         *when(JUMP_AT_LEAST, X32_BIT, [give(KILL_PROCESS)]),
         *_plain(numbers),
-        *_with_arguments(numbers, {**_CHECKED, "ioctl": _OF_DEVICES} if devices else _CHECKED),
+        *_with_arguments(numbers, checked | {"ioctl": _OF_DEVICES} if devices else checked),
         *_refused(numbers),
         refuse(errno.ENOSYS),
     )
@@ -207,16 +212,29 @@ def _no_bits(argument: int, bits: int) -> list[Instruction]:
     return [load_argument(argument), *when(JUMP_BITS, bits, [refuse(errno.EPERM)])]
 
 
-def _open(flags: int, mode: int) -> Block:
-    return [load_argument(flags), *unless(JUMP_BITS, CREATES, [give(ALLOW)]), *_no_bits(mode, SET_ID_BITS), give(ALLOW)]
+def _modes(bits: int) -> Mapping[str, Block]:
+    """Every call that gives a mode: none of these bits in it."""
 
+    def mode(argument: int) -> Block:
+        return [*_no_bits(argument, bits), give(ALLOW)]
 
-def _node(mode: int) -> Block:
-    return [
-        *_one_of(mode, NODE_TYPES, errno.EPERM, mask=FILE_TYPE_MASK),
-        *_no_bits(mode, SET_ID_BITS),
-        give(ALLOW),
-    ]
+    def opened(flags: int) -> Block:
+        return [load_argument(flags), *unless(JUMP_BITS, CREATES, [give(ALLOW)]), *mode(flags + 1)]
+
+    def node(argument: int) -> Block:
+        return [*_one_of(argument, NODE_TYPES, errno.EPERM, mask=FILE_TYPE_MASK), *mode(argument)]
+
+    return {
+        "open": opened(1),
+        "openat": opened(2),
+        "creat": mode(1),
+        "chmod": mode(1),
+        "fchmod": mode(1),
+        "fchmodat": mode(2),
+        "fchmodat2": mode(2),
+        "mknod": node(1),
+        "mknodat": node(2),
+    }
 
 
 _CHECKED: Mapping[str, Block] = MappingProxyType(
@@ -234,15 +252,6 @@ _CHECKED: Mapping[str, Block] = MappingProxyType(
         "ioctl": [*_one_of(1, IOCTLS, errno.ENOTTY), give(ALLOW)],
         "prctl": [*_one_of(0, PROCESS_CONTROLS, errno.EINVAL), give(ALLOW)],
         "personality": [*_one_of(0, (0, QUERY_PERSONALITY), errno.EPERM), give(ALLOW)],
-        "open": _open(1, 2),
-        "openat": _open(2, 3),
-        "creat": [*_no_bits(1, SET_ID_BITS), give(ALLOW)],
-        "chmod": [*_no_bits(1, SET_ID_BITS), give(ALLOW)],
-        "fchmod": [*_no_bits(1, SET_ID_BITS), give(ALLOW)],
-        "fchmodat": [*_no_bits(2, SET_ID_BITS), give(ALLOW)],
-        "fchmodat2": [*_no_bits(2, SET_ID_BITS), give(ALLOW)],
-        "mknod": _node(1),
-        "mknodat": _node(2),
     }
 )
 _OF_DEVICES: Block = [
