@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.workspaces.kubernetes.house import CONTROL, cluster, part
-from tre.workspaces.kubernetes.cluster import Cluster, Pods
+from tre.workspaces.kubernetes.cluster import Cluster, Mirror, Pods
 from tre.workspaces.kubernetes.names import COMPONENT, namespace_of
 from tre.workspaces.kubernetes.network import default_deny, openings
 
@@ -29,7 +29,7 @@ INSTALLATION = replace(
     guard=part("guard", 8002),
     intake=part("intake", 8007),
     database=part("postgresql", 5432),
-    mirror=part("mirror", 3128),
+    mirror=Mirror(**vars(part("mirror", 3128)), url="http://mirror.example:3128/", projects=frozenset({"cost"})),
 )
 WORKSPACE = {COMPONENT: "workspace"}
 #: Every port that anything in the table listens on, those of others, and ends of ranges.

@@ -82,7 +82,7 @@ database = { cidr = {{ .Values.postgresql.data.cidr | quote }}, port = {{ .Value
 {{- range $name, $value := .labels }}
 {{- $named = append $named (printf "%q = %q" $name $value) }}
 {{- end }}
-mirror = { namespace = {{ .namespace | quote }}, labels = { {{ join ", " $named }} }, port = {{ .port }} }
+mirror = { namespace = {{ .namespace | quote }}, labels = { {{ join ", " $named }} }, port = {{ .port }}, url = {{ .url | quote }}, projects = [{{ range .projects }}{{ . | quote }}, {{ end }}] }
 {{- end }}
 {{- with .Values.projects.images }}
 {{- $named := list }}

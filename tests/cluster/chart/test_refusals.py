@@ -9,6 +9,13 @@ import pytest
 
 from .rendering import BUCKET, CHART, OUTSIDE, SMALL, Refused, changed, render
 
+MIRROR: dict[str, Any] = {
+    "namespace": "mirrors",
+    "labels": {"app": "mirror"},
+    "port": 3128,
+    "url": "http://mirror.example:3128/simple/",
+    "projects": ["study"],
+}
 #: (key, value, what is said)
 NONSENSE: list[tuple[str, Any, str]] = [
     ("url", "", "url"),
@@ -62,7 +69,10 @@ NONSENSE: list[tuple[str, Any, str]] = [
     ("projects.images", {"cost": "workspace-r"}, "projects.images.cost"),
     ("dns.hosts", {"Data_Server": "10.0.5.8"}, "dns.hosts"),
     ("projects.images", {"No Slug": "workspace-r:1"}, "projects.images"),
-    ("projects.mirror", {"namespace": "mirror", "labels": {}, "port": 3128}, "projects.mirror"),
+    ("projects.mirror", MIRROR | {"labels": {}}, "projects.mirror"),
+    ("projects.mirror", MIRROR | {"projects": []}, "projects.mirror"),
+    ("projects.mirror", MIRROR | {"url": "http://me:password@mirror.example/"}, "projects.mirror"),
+    ("projects.mirror", MIRROR, "mirror.example"),
     ("projects.gpu", {"resource": "gpu", "count": 1, "nodeLabels": {"a": "b"}, "projects": ["x"]}, "projects.gpu"),
     ("projects.gpu", {"resource": "a.b/gpu", "count": 1, "nodeLabels": {"a": "b"}, "projects": []}, "projects.gpu"),
     ("projects.retentionDays", -1, "projects.retentionDays"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import kubernetes.client
 
-from tre.workspaces.kubernetes.cluster import Addresses, Cluster, Gpu, Pods, Storage
+from tre.workspaces.kubernetes.cluster import Addresses, Cluster, Gpu, Mirror, Pods, Storage
 from tre.workspaces.kubernetes.desired import Wish
 from tre.workspaces.plan import DataMount, LaunchPlan, Limits
 
@@ -31,9 +31,10 @@ def cluster(**changes: Any) -> Cluster:
     return Cluster(**values | changes)
 
 
+MIRROR = Mirror(**vars(part("mirror", 3128)), url="http://mirror.example:3128/simple/", projects=frozenset({"cost"}))
 EVERYTHING = cluster(
     database=part("postgresql", 5432),
-    mirror=part("mirror", 3128),
+    mirror=MIRROR,
     priority_class="workspaces",
     user_namespaces=True,
     among_workspaces=True,

@@ -23,13 +23,18 @@ guard = { namespace = "tre-system", labels = { "app.kubernetes.io/component" = "
 intake = { namespace = "tre-system", labels = { "app.kubernetes.io/component" = "intake" }, port = 8080 }
 dns = { namespace = "tre-system", labels = { "app.kubernetes.io/component" = "dns" }, port = 53 }
 database = { namespace = "tre-system", labels = { "app.kubernetes.io/component" = "postgresql" }, port = 5432 }
-mirror = { namespace = "tre-system", labels = { "app.kubernetes.io/component" = "mirror" }, port = 3128 }
 [storage]
 home_class = "fast"
 home_access = "ReadWriteOncePod"
 data_class = "shared.example"
 data_bytes = 1099511627776
 ephemeral_bytes = 1073741824
+[mirror]
+namespace = "tre-system"
+labels = { "app.kubernetes.io/component" = "mirror" }
+port = 3128
+url = "http://mirror.example:3128/simple/"
+projects = ["cost"]
 [gpu]
 resource = "nvidia.com/gpu"
 count = 2

@@ -95,6 +95,7 @@ def test_mirror_database_and_neighbours_are_opened_where_the_installation_says_s
         {"to": [of_ours("mirror")], "ports": [tcp(3128)]},
         {"to": [WORKSPACES], **among},
     ]
+    assert of_ours("mirror") not in [rule["to"][0] for rule in network.openings(EVERYTHING, "other")["spec"]["egress"]]
     closed = network.openings(cluster(database=None), "cost")["spec"]
     assert [rule["to"] for rule in closed["egress"]] == [[of_ours("dns")], [of_ours("intake")]]
 

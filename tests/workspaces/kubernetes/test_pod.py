@@ -130,6 +130,14 @@ def test_what_the_installation_adds():
     made = workspace_pod(EVERYTHING, PLAN)
     check_schema(made)
     amounts = {**AMOUNTS, "ephemeral-storage": "1Gi", "nvidia.com/gpu": "2"}
+    told = {
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_INDEX_URL": "http://mirror.example:3128/simple/",
+        "PIP_TARGET": "/home/researcher/packages",
+        "PIP_TRUSTED_HOST": "mirror.example",
+    }
+    named = [*CONTAINER["env"], *({"name": name, "value": value} for name, value in told.items())]
+    packages = sorted(named, key=lambda each: each["name"])
     assert made["spec"] == {
         **POD["spec"],
         "hostUsers": False,
@@ -137,8 +145,9 @@ def test_what_the_installation_adds():
         "priorityClassName": "workspaces",
         "nodeSelector": {"accelerator": "a100"},
         "tolerations": [*LOST, {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
-        "containers": [{**CONTAINER, "resources": {"requests": amounts, "limits": amounts}}],
+        "containers": [{**CONTAINER, "env": packages, "resources": {"requests": amounts, "limits": amounts}}],
     }
+    assert "PIP_INDEX_URL" not in json.dumps(workspace_pod(EVERYTHING, replace(PLAN, project="benefit")))
     assert "nvidia" not in json.dumps(workspace_pod(EVERYTHING, replace(PLAN, project="benefit")))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tre.errors import Unavailable
@@ -45,7 +45,7 @@ class Surroundings:
 
 def real_aims(cluster: Cluster, api: Api, project: str, around: Surroundings) -> dict[str, list[str]]:
     """Name → targets that answer somebody. Raises `Unavailable` where no pod can be had to ask them."""
-    pods = _all(api, POD)
+    cluster, pods = replace(cluster, mirror=cluster.mirror_of(project)), _all(api, POD)
     wanted = discovered(cluster, project, _all(api, NODE), pods, _all(api, SERVICE))
     wanted |= {name: [*wanted.get(name, []), *more] for name, more in around.aims.items()}
     known = around.answer | {target for pod in pods for target in asked_by_kubelet(pod)}
@@ -150,7 +150,7 @@ def _is_ip(address: Object) -> bool:
 
 
 def _closed(cluster: Cluster, pod: Object) -> list[str]:
-    """Its ports, but for the one that the policies open to every workspace."""
+    """Its ports, but for the one that the policies open to the project's workspaces."""
     parts = (cluster.intake, cluster.dns, cluster.database, cluster.mirror)
     opened = {str(part.port) for part in parts if isinstance(part, Pods) and _is_part(part, pod)}
     return [target for target in _ports(pod) if target.rpartition(":")[2] not in opened]

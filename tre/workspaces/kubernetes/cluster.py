@@ -10,6 +10,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 from tre.errors import InvalidInput
 from tre.people.rules import check_slug
@@ -22,6 +23,7 @@ AccessMode = Literal["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]
 _LABEL_NAME = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|@sha256:[0-9a-f]{64})")
+_INDEX = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 _VERSION = re.compile(r"v1\.[0-9]{1,3}")
 #: A database's address stands for one server or a few, never for a network.
 MOST_ADDRESSES = 256
@@ -40,6 +42,32 @@ class Pods:
         _check_labels(self.labels, f"{name}.labels")
         _check(bool(self.labels), f"{name}.labels", "Name at least one label: none would mean every pod there.")
         _check_port(self.port, name)
+
+
+@dataclass(frozen=True)
+class Mirror(Pods):
+    """Packages for workspaces of these projects. `url` is the index as pip is told it; its name is for `dns` to know.
+
+    One that fetches what it is asked for tells the outside what was asked: it is to hold what it was filled with.
+    """
+
+    url: str
+    projects: frozenset[str]
+
+    def check(self, name: str) -> None:
+        super().check(name)
+        _check(_INDEX.fullmatch(self.url), f"{name}.url", "As in http://mirror.example:8080/simple/; no password.")
+        for project in self.projects:
+            check_slug(project, field=f"{name}.projects")
+
+    @property
+    def host(self) -> str:
+        return str(urlsplit(self.url).hostname)
+
+    @property
+    def plain(self) -> bool:
+        """Without TLS, as inside a cluster."""
+        return self.url.startswith("http:")
 
 
 @dataclass(frozen=True)
@@ -112,7 +140,7 @@ class Cluster:
     dns: Pods
     dns_address: str
     database: Pods | Addresses | None
-    mirror: Pods | None
+    mirror: Mirror | None
     image: str
     pod_security_version: str
     pull_policy: PullPolicy = "IfNotPresent"
@@ -149,6 +177,9 @@ class Cluster:
     def image_of(self, project: str) -> str:
         """What workspaces of a project run."""
         return dict(self.images).get(project, self.image)
+
+    def mirror_of(self, project: str) -> Mirror | None:
+        return self.mirror if self.mirror and project in self.mirror.projects else None
 
     def has_gpu(self, project: str) -> bool:
         return self.gpu is not None and project in self.gpu.projects

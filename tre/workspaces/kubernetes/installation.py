@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tre.errors import InvalidInput
 from tre.settings import Settings
-from tre.workspaces.kubernetes.cluster import Addresses, Cluster, Gpu, Pods, Storage
+from tre.workspaces.kubernetes.cluster import Addresses, Cluster, Gpu, Mirror, Pods, Storage
 
 Part = TypeVar("Part")
 
@@ -27,12 +27,14 @@ def cluster_of(settings: Settings) -> Cluster:
 
 def read(values: Mapping[str, Any]) -> Cluster:
     given = dict(values)
-    for name in ("guard", "intake", "dns", "mirror"):
+    for name in ("guard", "intake", "dns"):
         if name in given:
             given[name] = _made(Pods, given[name], name)
     if "database" in given:
         pods = isinstance(given["database"], dict) and "labels" in given["database"]
         given["database"] = _made(Pods if pods else Addresses, given["database"], "database")
+    if "mirror" in given:
+        given["mirror"] = _made(Mirror, given["mirror"], "mirror")
     if "storage" in given:
         given["storage"] = _made(Storage, given["storage"], "storage")
     if "gpu" in given:

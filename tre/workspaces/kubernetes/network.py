@@ -23,9 +23,9 @@ def default_deny(cluster: Cluster, slug: str) -> Object:
 
 
 def openings(cluster: Cluster, slug: str) -> Object:
-    """Guard → workspace; workspace → intake, DNS, project database and package mirror; and nothing else."""
+    """Guard → workspace; workspace → intake, DNS, project database, its package mirror; and nothing else."""
     dns = {"to": [_peer(cluster.dns)], "ports": [_port("UDP", cluster.dns.port), _port("TCP", cluster.dns.port)]}
-    targets = [target for target in (cluster.intake, cluster.database, cluster.mirror) if target is not None]
+    targets = [target for target in (cluster.intake, cluster.database, cluster.mirror_of(slug)) if target is not None]
     ingress = [{"from": [_peer(cluster.guard)], "ports": [_port("TCP", JUPYTER_PORT)]}]
     egress = [dns, *({"to": [_peer(target)], "ports": [_port("TCP", target.port)]} for target in targets)]
     if cluster.among_workspaces:

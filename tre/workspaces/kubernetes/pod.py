@@ -22,6 +22,8 @@ from tre.workspaces.plan import LaunchPlan
 
 SECRETS = "/run/tre"
 SERVER = "/run/server"
+#: What a researcher takes from the package mirror. Kernels look there after everything else; the Jupyter server never.
+PACKAGES = f"{HOME}/packages"
 END_SECONDS = 2
 SMALL = 16 << 20
 #: Seconds after which the pod of a node that is lost counts as ended, and its login with it.
@@ -133,6 +135,9 @@ def _environment(cluster: Cluster, plan: LaunchPlan) -> list[Object]:
     values = {"TRE_PROJECT": plan.project, "HOME": HOME, **dict.fromkeys(pools, threads)}
     if cluster.intake_url:
         values["TRE_INTAKE"] = cluster.intake_url
+    if mirror := cluster.mirror_of(plan.project):
+        values |= {"PIP_INDEX_URL": mirror.url, "PIP_TARGET": PACKAGES, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        values |= {"PIP_TRUSTED_HOST": mirror.host} if mirror.plain else {}
     return [{"name": name, "value": value} for name, value in sorted(values.items())]
 
 
