@@ -25,7 +25,8 @@ def bound(groups: Mapping[str, str], name: str, pid: int, share: float) -> None:
     cgroups.confine(groups, f"part-{name}", pid, memory)
     each = memory // SESSIONS
     resource.prlimit(pid, resource.RLIMIT_DATA, (each, each))
-    os.setpriority(os.PRIO_PROCESS, pid, NICENESS)
+    # Nobody may give back turns that were given away before, as by `nice tre up`.
+    os.setpriority(os.PRIO_PROCESS, pid, max(NICENESS, os.getpriority(os.PRIO_PROCESS, pid)))
 
 
 def total_memory() -> int:
