@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import time
 
 import pytest
 
@@ -14,7 +15,7 @@ def test_a_part_comes_behind_and_no_turns_are_taken_back(before: int, after: int
     child = subprocess.Popen(["nice", "-n", str(before), "sleep", "60"])
     try:
         while os.getpriority(os.PRIO_PROCESS, child.pid) < before:
-            pass
+            time.sleep(0.01)
         shares.bound({}, "data", child.pid, 0.25)
         assert os.getpriority(os.PRIO_PROCESS, child.pid) == after
         limit, _ = resource.prlimit(child.pid, resource.RLIMIT_DATA)

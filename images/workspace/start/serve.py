@@ -73,10 +73,28 @@ def read_settings() -> dict[str, Any]:
     return settings
 
 
+def identity_class() -> type:
+    """Who is the guard: whoever presents the token, of which this server has the hash."""
+    from jupyter_server.auth.identity import IdentityProvider
+    from tornado import web
+
+    class ByHash(IdentityProvider):
+        """Compares hashes: the researcher can read what this server was given, and must not be the guard by it."""
+
+        def get_token(self, handler: web.RequestHandler) -> str | None:
+            presented = super().get_token(handler)
+            return hashlib.sha256(presented.encode()).hexdigest() if presented else presented
+
+        def get_handlers(self) -> list[tuple[str, object]]:
+            """No page to sign in: it would take the hash itself for a password."""
+            return []
+
+    return ByHash
+
+
 def server_class(listener: int, ready: int) -> type:
     """The Jupyter server that takes its socket from us and leaves no note of its token on any disk."""
     from jupyter_client.kernelspec import KernelSpecManager
-    from jupyter_server.auth.identity import IdentityProvider
     from jupyter_server.serverapp import ServerApp
     from tornado import web
 
@@ -98,17 +116,6 @@ def server_class(listener: int, ready: int) -> type:
         def _kernel_dirs_default(self) -> list[str]:
             return [f"{SHARE}/kernels"]
 
-    class ByHash(IdentityProvider):
-        """Compares hashes: the researcher can read what this server was given, and must not be the guard by it."""
-
-        def get_token(self, handler: web.RequestHandler) -> str | None:
-            presented = super().get_token(handler)
-            return hashlib.sha256(presented.encode()).hexdigest() if presented else presented
-
-        def get_handlers(self) -> list[tuple[str, object]]:
-            """No page to sign in: it would take the hash itself for a password."""
-            return []
-
     class WorkspaceServer(ServerApp):
         # "kernelspecs" would also serve any file beside a kernel.json, those of the researcher's making too.
         default_services = ("api", "config", "contents", "kernels", "sessions", "events")
@@ -118,7 +125,7 @@ def server_class(listener: int, ready: int) -> type:
 
         def init_configurables(self) -> None:
             self.kernel_spec_manager_class = OurKernels
-            self.identity_provider_class = ByHash
+            self.identity_provider_class = identity_class()
             super().init_configurables()
             self.contents_manager.files_handler_class = Refused
 

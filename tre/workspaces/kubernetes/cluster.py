@@ -57,8 +57,7 @@ class Mirror(Pods):
     def check(self, name: str) -> None:
         super().check(name)
         _check(_INDEX.fullmatch(self.url), f"{name}.url", "As in http://mirror.example:8080/simple/; no password.")
-        for project in self.projects:
-            check_slug(project, field=f"{name}.projects")
+        _check_slugs(self.projects, f"{name}.projects")
 
     @property
     def host(self) -> str:
@@ -102,6 +101,7 @@ class Gpu:
         _check(self.count > 0, f"{name}.count", "At least one.")
         _check_labels(self.node_labels, f"{name}.node_labels")
         _check(not self.taint or _LABEL_NAME.fullmatch(self.taint), f"{name}.taint", "The key of a taint, or nothing.")
+        _check_slugs(self.projects, f"{name}.projects")
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,11 @@ def _is_address(text: str) -> bool:
 def _check(good: object, name: str, rule: str) -> None:
     if not good:
         raise InvalidInput(rule, field=name)
+
+
+def _check_slugs(projects: frozenset[str], name: str) -> None:
+    for project in projects:
+        check_slug(project, field=name)
 
 
 def _check_port(port: int, name: str) -> None:
